@@ -6,10 +6,10 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"  # before numpy: small matrices are slower and less repeatable on many threads
 
-import re
-from pathlib import Path
+import re  # noqa: E402 - the thread counts come first
+from pathlib import Path  # noqa: E402
 
-import pytest
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
