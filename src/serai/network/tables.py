@@ -115,6 +115,13 @@ _STATION_LOSSES = (
     Column("diameter_out", "diameter that drag_factor_out refers to", "mm", above=0.0),
 )
 
+_TAP_KIND = _text(
+    "tap_kind",
+    "ratio: a step adds its voltage at its angle; ideal shift: a step turns by its angle, or by the chord tap_step",
+    default="ratio",
+    allowed=("ratio", "ideal shift"),
+)
+
 
 def _kind(name: str, doc: str, *columns: Column, named: bool = True) -> Kind:
     return Kind(name, doc, ((NAME,) if named else ()) + columns + (_TAIL if named else ()), named)
@@ -275,6 +282,9 @@ KINDS: dict[str, Kind] = {
             Column("tap_max", "", default=nan),
             Column("tap_step", "voltage per step", "percent", default=0.0),
             Column("tap_step_angle", "of the step's voltage; 0 = in phase", "deg", default=0.0),
+            _TAP_KIND,
+            Column("leakage_resistance_share_hv", "part of the resistance before the iron", default=0.5),
+            Column("leakage_reactance_share_hv", "part of the reactance before the iron", default=0.5),
             Column("parallel", "equal units", type=int, default=1, at_least=1),
             _text("parameter_confidence", "", allowed=CONFIDENCE),
         ),
@@ -305,6 +315,8 @@ KINDS: dict[str, Kind] = {
             Column("tap_max", "", default=nan),
             Column("tap_step", "", "percent", default=0.0),
             Column("tap_step_angle", "", "deg", default=0.0),
+            _TAP_KIND,
+            _text("iron_loss_side", "where the iron sits", default="hv", allowed=("hv", "mv", "lv", "star")),
             _flag("tap_at_star_point", "tap changer at the star point instead of the terminal", default=False),
         ),
         _kind(
@@ -486,7 +498,7 @@ def _not_found(name: str, kind: str, names: Sequence[str]) -> str:
     return f"no element {name!r} in {kind}{hint}"
 
 
-def table(kind: str, rows: Sequence[Mapping[str, Any]] | None = None, **columns: Any) -> Table:
+def table(kind: str, rows: Sequence[Mapping[str, Any]] | None = None, /, **columns: Any) -> Table:
     """Build a table of `kind` from rows (dicts of SI values) or from columns; defaults fill what is not given.
 
     Unknown columns are refused unless they start with `x_`. Values are not validated here: `network.check` does that.

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be known of an element: every set-point quantity, the kinds that can have it, and its dimension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity: the kinds of element that can have it, its dimension (see `units.UNITS`), one sentence.
+
+    above  smallest value [SI] that makes no sense; `flag` quantities are 1 or 0
+    """
+
+    kinds: tuple[str, ...]
+    dimension: str
+    doc: str
+    above: float = -np.inf
+    flag: bool = False
+
+
+_GAS_EDGES = ("pipes", "short_pipes", "valves", "check_valves", "control_valves", "resistors", "compressors")
+_STATIONS = ("control_valves", "compressors")
+
+QUANTITIES: dict[str, Quantity] = {
+    # gas
+    "pressure": Quantity(
+        ("gas_nodes", "supplies", "offtakes"),
+        "pressure",
+        "absolute pressure of a node; at a supply or offtake it sets the node, whose exchange then swings",
+        above=0.0,
+    ),
+    "withdrawal": Quantity(("gas_nodes", "offtakes"), "mass flow", "gas out of a node, positive out of the network"),
+    "supply": Quantity(("supplies",), "mass flow", "gas into a node, positive into the network"),
+    "flow": Quantity(_GAS_EDGES, "mass flow", "gas through an element, positive from -> to"),
+    "open": Quantity(
+        ("valves", "check_valves", *_STATIONS),
+        "",
+        "1 = open (a station: bypassed, a compressor's ratio is 1), 0 = closed",
+        flag=True,
+    ),
+    "outlet_pressure": Quantity(_STATIONS, "pressure", "absolute pressure behind the station", above=0.0),
+    "inlet_pressure": Quantity(_STATIONS, "pressure", "absolute pressure before the station", above=0.0),
+    "pressure_drop": Quantity(("control_valves",), "pressure difference", "inlet less outlet pressure"),
+    "ratio": Quantity(("compressors",), "", "outlet over inlet pressure", above=0.0),
+    "power": Quantity(("compressors",), "power", "shaft power of the station"),
+    # power
+    "angle": Quantity(("buses", "generators"), "angle", "voltage angle; at a generator it sets the bus"),
+    "magnitude": Quantity(
+        ("buses", "generators"), "per unit", "voltage magnitude; at a generator it sets the bus", above=0.0
+    ),
+    "active_withdrawal": Quantity(("buses",), "power", "active power out of a bus, positive out of the grid"),
+    "reactive_withdrawal": Quantity(("buses",), "reactive power", "reactive power out of a bus"),
+    "active_power": Quantity(
+        ("loads", "generators", "hvdc_links"),
+        "power",
+        "drawn by a load, produced by a generator, sent by a link at its from bus",
+    ),
+    "reactive_power": Quantity(("loads", "generators"), "reactive power", "drawn by a load, produced by a generator"),
+    "reactive_power_from": Quantity(("hvdc_links",), "reactive power", "injected by a link at its from bus"),
+    "reactive_power_to": Quantity(("hvdc_links",), "reactive power", "injected by a link at its to bus"),
+    "steps": Quantity(("shunts",), "", "steps that are switched on"),
+    "tap_position": Quantity(("transformers", "transformers3"), "", "present step of the tap changer"),
+    "closed": Quantity(("switches",), "", "1 = closed, 0 = open", flag=True),
+}
+
+
+def quantities_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the quantities that an element of `kind` can have."""
+    return tuple(name for name, q in QUANTITIES.items() if kind in q.kinds)
