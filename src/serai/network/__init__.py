@@ -58,6 +58,6 @@ def _read(source: str, scenario: str | None, *, allow_loss: bool) -> Network:
     if path.suffix == ".m":
         from serai.network.matpower import read_matpower
 
-        return read_matpower(path)
+        return read_matpower(path, allow_loss=allow_loss)
     text = "is no network: a case folder, a GasLib .net file and a MATPOWER .m file can be read"
     raise CaseError(source, [Mistake(path.name, 0, "", text)])

@@ -249,6 +249,10 @@ def read_matpower(path: str | os.PathLike[str], name: str | None = None, *, allo
 
 def _refuse(file: _File, path: Path) -> None:
     """Raise CaseError when the file is no version 2 case, or when its matrices do not fit each other."""
+    if file.mistakes and not file.values:
+        raise CaseError(
+            str(path), [Mistake(file.name, 0, "", "is no MATPOWER case: it sets no field of mpc"), *file.mistakes[:1]]
+        )
     if not file.mistakes:
         version = file.values.get("version")
         if version not in ("2", 2.0):
@@ -264,20 +268,12 @@ def _refuse(file: _File, path: Path) -> None:
 
 
 def _fit(file: _File) -> None:
+    """Look for bus numbers that are odd, doubled or unknown, and for lists that do not fit the matrices."""
     base = file.values["baseMVA"]
     if not (isinstance(base, float) and 0 < base < inf):
         file.wrong(file.lines["baseMVA"], f"must be above 0, got {base}", "baseMVA")
-    numbers = file.matrix("bus")["number"]
-    known = set(numbers)
-    if not len(numbers):
-        file.wrong(file.lines["bus"], "has no rows", "bus")
-    seen: set[float] = set()
-    for number in numbers:
-        if number in seen:
-            file.wrong(file.lines["bus"], f"bus {number:.12g} is given twice", "bus")
-        elif number != int(number):
-            file.wrong(file.lines["bus"], f"a bus number must be whole, got {number:.12g}", "bus")
-        seen.add(number)
+    _fit_buses(file)
+    known = set(file.matrix("bus")["number"])
     for matrix, column in _REFERENCES:
         for i, number in enumerate(file.matrix(matrix)[column] if matrix in file.values else ()):
             if number not in known:
@@ -286,9 +282,24 @@ def _fit(file: _File) -> None:
     costs = file.values.get("gencost")
     if costs is not None and len(costs) not in (0, n, 2 * n):
         file.wrong(file.lines["gencost"], f"has {len(costs)} rows for {n} generators", "gencost")
-    for f, rows in (("bus_name", len(numbers)), ("gentype", n), ("genfuel", n)):
+    for f, rows in (("bus_name", len(known)), ("gentype", n), ("genfuel", n)):
         if len(file.values.get(f) or ()) not in (0, rows):
             file.wrong(file.lines[f], f"has {len(file.values[f])} texts, must have {rows}", f)
+
+
+def _fit_buses(file: _File) -> None:
+    line, buses = file.lines["bus"], file.matrix("bus")
+    if not len(buses["number"]):
+        file.wrong(line, "has no rows", "bus")
+    seen: set[float] = set()
+    for number, kind in zip(buses["number"], buses["type"], strict=True):
+        if not float(number).is_integer():
+            file.wrong(line, f"a bus number must be whole, got {number:.12g}", "bus")
+        elif number in seen:
+            file.wrong(line, f"bus {number:.12g} is given twice", "bus")
+        if kind not in (_PQ, _PV, _REFERENCE, _ISOLATED):
+            file.wrong(line, f"bus {number:.12g}: the type must be 1, 2, 3 or 4, got {kind:.12g}", "bus")
+        seen.add(number)
 
 
 def _limit(values: Floats, unit: str = "", *, none: Iterable[float] = ()) -> Floats:
