@@ -48,7 +48,7 @@ GERG_COMPONENTS = (
 
 
 @inline
-def density(p, b1, b2, b3, b4, b5, RT):  # type: ignore[no-untyped-def]
+def density(p, b1, b2, b3, b4, b5, RT):
     """Return rho(p) [kg/m3] and its slope; odd below zero."""
     q = abs(p)
     series = b1 + q * (b2 + q * (b3 + q * (b4 + q * b5)))
@@ -57,7 +57,7 @@ def density(p, b1, b2, b3, b4, b5, RT):  # type: ignore[no-untyped-def]
 
 
 @inline
-def potential(p, b1, b2, b3, b4, b5, RT):  # type: ignore[no-untyped-def]
+def potential(p, b1, b2, b3, b4, b5, RT):
     """Return Phi(p) [kg2/(m4 s2)] and its slope, which is rho(|p|); odd below zero."""
     q = abs(p)
     series = b1 / 2.0 + q * (b2 / 3.0 + q * (b3 / 4.0 + q * (b4 / 5.0 + q * b5 / 6.0)))

@@ -33,7 +33,7 @@ LAMINAR, TURBULENT = 2_000.0, 4_000.0  # Reynolds numbers that bound the transit
 
 
 @inline
-def colebrook_white(Re, e):  # type: ignore[no-untyped-def]
+def colebrook_white(Re, e):
     """Return lam and dlam/dRe of [1]: x = -2 log10(e/3.71 + 2.51 x/Re) with x = 1/sqrt(lam).
 
     Newton on x from Hofer's explicit x; three steps reach round-off for Re > 2000.
@@ -49,7 +49,7 @@ def colebrook_white(Re, e):  # type: ignore[no-untyped-def]
 
 
 @inline
-def swamee_jain(Re, e):  # type: ignore[no-untyped-def]
+def swamee_jain(Re, e):
     """Return lam and dlam/dRe of [3]: lam = 0.25 / log10(e/3.7 + 5.74/Re^0.9)^2."""
     term = 5.74 * Re**-0.9
     inner = e / 3.7 + term
@@ -58,7 +58,7 @@ def swamee_jain(Re, e):  # type: ignore[no-untyped-def]
 
 
 @inline
-def chen(Re, e):  # type: ignore[no-untyped-def]
+def chen(Re, e):
     """Return lam and dlam/dRe of [4], Eq. 7: 1/sqrt(lam) = -2 log10(e/3.7065 - 5.0452/Re log10(B))."""
     term = 5.8506 * Re**-0.8981
     B = e**1.1098 / 2.8257 + term
@@ -70,7 +70,7 @@ def chen(Re, e):  # type: ignore[no-untyped-def]
 
 
 @inline
-def hofer(Re, e):  # type: ignore[no-untyped-def]
+def hofer(Re, e):
     """Return lam and dlam/dRe of [5]: 1/sqrt(lam) = -2 log10(4.518/Re log10(Re/7) + e/3.71)."""
     inner = 4.518 / (LN10 * Re) * log(Re / 7.0) + e / 3.71
     dinner = 4.518 / (LN10 * Re * Re) * (1.0 - log(Re / 7.0))
@@ -79,14 +79,14 @@ def hofer(Re, e):  # type: ignore[no-untyped-def]
 
 
 @inline
-def nikuradse(e):  # type: ignore[no-untyped-def]
+def nikuradse(e):
     """Return lam of [2], the fully rough wall: independent of the flow."""
     x = 2.0 / LN10 * log(1.0 / e) + 1.138
     return 1.0 / (x * x)
 
 
 @inline
-def all_flows(Re, lam_t, dlam_t):  # type: ignore[no-untyped-def]
+def all_flows(Re, lam_t, dlam_t):
     """Return lam and dlam/dRe over all Reynolds numbers: 64/Re, a joining cubic, the turbulent formula.
 
     lam_t, dlam_t belong to max(Re, TURBULENT); the cubic meets both ends in value and slope.
@@ -103,25 +103,25 @@ def all_flows(Re, lam_t, dlam_t):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _drag(m, s, lam, dlam_ds):  # type: ignore[no-untyped-def]
+def _drag(m, s, lam, dlam_ds):
     """Return lam m s and its slope in m, for s = sqrt(m2 + eps2) and lam = lam(s)."""
     return lam * m * s, lam * s + (lam + dlam_ds * s) * m * m / s
 
 
 @inline
-def drag_given(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_given(m, D, A, eta, e, lam_given, eps):
     """Return the drag for a given friction factor."""
     return _drag(m, sqrt(m * m + eps * eps), lam_given, 0.0)
 
 
 @inline
-def drag_nikuradse(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_nikuradse(m, D, A, eta, e, lam_given, eps):
     """Return the drag of the fully rough wall [2]."""
     return _drag(m, sqrt(m * m + eps * eps), nikuradse(e), 0.0)
 
 
 @inline
-def drag_nikuradse_laminar(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_nikuradse_laminar(m, D, A, eta, e, lam_given, eps):
     """Return the drag for lam = 64/Re + 1/(2 log10(1/e) + 1.14)^2, the default of pandapipes.
 
     Written so that 64/Re never divides by zero: lam m|m| = 64 A eta/D m + lam_rough m|m|.
@@ -133,7 +133,7 @@ def drag_nikuradse_laminar(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-
 
 
 @inline
-def drag_colebrook_white(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_colebrook_white(m, D, A, eta, e, lam_given, eps):
     """Return the drag by Colebrook-White [1]."""
     s = sqrt(m * m + eps * eps)
     Re = s * D / (A * eta)
@@ -143,7 +143,7 @@ def drag_colebrook_white(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-un
 
 
 @inline
-def drag_swamee_jain(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_swamee_jain(m, D, A, eta, e, lam_given, eps):
     """Return the drag by Swamee-Jain [3]."""
     s = sqrt(m * m + eps * eps)
     Re = s * D / (A * eta)
@@ -153,7 +153,7 @@ def drag_swamee_jain(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untype
 
 
 @inline
-def drag_chen(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_chen(m, D, A, eta, e, lam_given, eps):
     """Return the drag by Chen [4]."""
     s = sqrt(m * m + eps * eps)
     Re = s * D / (A * eta)
@@ -163,7 +163,7 @@ def drag_chen(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
 
 
 @inline
-def drag_hofer(m, D, A, eta, e, lam_given, eps):  # type: ignore[no-untyped-def]
+def drag_hofer(m, D, A, eta, e, lam_given, eps):
     """Return the drag by Hofer [5]."""
     s = sqrt(m * m + eps * eps)
     Re = s * D / (A * eta)

@@ -16,7 +16,7 @@ LAWS: dict[str, Law] = {}
 inline = njit(cache=True, error_model="numpy")  # for the small functions that formulas share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Law:
     """One physical equation of one element.
 

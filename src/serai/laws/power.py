@@ -28,7 +28,7 @@ ANGLE, MAGNITUDE, POWER = (-0.6, 0.6), (0.9, 1.1), (-1e9, 1e9)
     v2=MAGNITUDE,
     **dict.fromkeys(("Gff", "Bff", "Gft", "Bft", "Gtf", "Btf", "Gtt", "Btt"), ADMITTANCE),
 )
-def branch(a1, v1, a2, v2, Gff, Bff, Gft, Bft, Gtf, Btf, Gtt, Btt):  # type: ignore[no-untyped-def]
+def branch(a1, v1, a2, v2, Gff, Bff, Gft, Bft, Gtf, Btf, Gtt, Btt):
     """Power that a pi-branch takes out of the balances of its ends: (-P1, -Q1, -P2, -Q2), S = V conj(Y V) [1, Eq. 3.2].
 
         P1 = v1^2 Gff + v1 v2 (Gft cos t + Bft sin t)          t = a1 - a2
@@ -56,32 +56,32 @@ def branch(a1, v1, a2, v2, Gff, Bff, Gft, Bft, Gtf, Btf, Gtt, Btt):  # type: ign
 
 
 @law("v", "G B", rows=2, v=MAGNITUDE, G=ADMITTANCE, B=ADMITTANCE)
-def shunt(v, G, B):  # type: ignore[no-untyped-def]
+def shunt(v, G, B):
     """Power that an admittance G + jB takes out of its bus: (-G v^2, +B v^2)."""
     return -G * v * v, B * v * v, -2.0 * G * v, 2.0 * B * v
 
 
 @law("P", "", P=POWER)
-def consumption(P):  # type: ignore[no-untyped-def]
+def consumption(P):
     """Power withdrawn at a bus (active or reactive) leaves its balance: -P."""
     return -P, -1.0
 
 
 @law("P", "", P=POWER)
-def production(P):  # type: ignore[no-untyped-def]
+def production(P):
     """Power of a generator (active or reactive) enters the balance of its bus: +P."""
     return P, 1.0
 
 
 @law("P v", "z i", P=POWER, v=MAGNITUDE, z=(0.0, 1.0), i=(0.0, 1.0))
-def voltage_dependent_load(P, v, z, i):  # type: ignore[no-untyped-def]
+def voltage_dependent_load(P, v, z, i):
     """Power of a load with shares of constant impedance z and constant current i: -P (1 - z - i + i v + z v^2)."""
     factor = 1.0 - z - i + i * v + z * v * v
     return -P * factor, -factor, -P * (i + 2.0 * z * v)
 
 
 @law("P1 P2", "constant part", P1=POWER, P2=POWER, constant=(0.0, 1e7), part=(0.0, 0.05))
-def direct_current_link(P1, P2, constant, part):  # type: ignore[no-untyped-def]
+def direct_current_link(P1, P2, constant, part):
     """Received power of a direct-current link: P2 = P1 - constant - part |P1|; |P1| is smoothed over 1 W."""
     s = sqrt(P1 * P1 + 1.0)
     return P2 - P1 + constant + part * s, -1.0 + part * P1 / s, 1.0

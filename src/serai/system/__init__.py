@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Laws x network: columns, residual, Jacobian; the check that the Knowns close it; the solve."""
+
+from serai.system.closed import Closed, Solution
+from serai.system.knowns import override
+from serai.system.system import Fixed, System
+
+__all__ = ["Closed", "Fixed", "Solution", "System", "override"]

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A system closed by its Knowns: the square problem that remains, and its solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.linalg import splu
+
+from serai.errors import NotClosed, NotConverged, SingularSystem
+from serai.laws.fluid import potential
+from serai.sparse import LU, newton, structural_check
+from serai.system.kernels import kernel
+from serai.system.system import _say, _some
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from serai.sparse import NewtonResult
+    from serai.system.equations import Stamp
+    from serai.system.system import Fixed, System
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+TOLERANCE = 1e-9  # of the scaled residual: 1e-9 of the highest pressure, of the total supply, of the base power
+COLD_DROP = 0.05  # share of p2 that a pipe loses at the flow over which a cold start smooths it
+
+ADVICE = {
+    "ratio": "give one of ratio, outlet_pressure, inlet_pressure, flow, power or open",
+    "drop": "give one of outlet_pressure, inlet_pressure, flow, pressure_drop or open",
+    "withdrawal": "give the supply or withdrawal there, or a pressure",
+    "active_power": "give its active_power, or make its bus a reference (angle)",
+    "reactive_power": "give its reactive_power or magnitude",
+    "imbalance": "give an angle in its island",
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Values of all columns (n,), SI, with what Newton did: mismatch as the solver saw it, in scaled units."""
+
+    x: Floats
+    iterations: int
+    mismatch: float
+    worst: tuple[str, str]
+    fallbacks: int
+
+
+class Closed:
+    """The free columns of a system, its pattern, and the buffers to solve it again and again.
+
+    Raises NotClosed, naming elements, when the Knowns leave something open or give something twice.
+    """
+
+    def __init__(self, system: System, fixed: Mapping[int, Fixed], *, transient: bool = False) -> None:
+        """Check the structure, then lay out the matrix."""
+        eq = system.equations
+        self.system = system
+        self.fixed = dict(fixed)
+        self.stamps = [s for s in eq.stamps if transient or s.steady]
+        is_free = np.ones(eq.columns.size, bool)
+        is_free[list(fixed)] = False
+        self.free = np.flatnonzero(is_free)
+        local = np.where(is_free, np.cumsum(is_free) - 1, -1)
+        self.n = len(self.free)
+        self.column_scales = eq.columns.scales()
+        self.row_scales = 1.0 / eq.row_scales()
+        self._triplets(local)
+        self._check()
+        self.residual = np.zeros(eq.size)
+        self.x = eq.columns.start()
+        self.set_known(fixed)
+        self._matrix: LU | None = None
+
+    # --------------------------------------------------------------- structure
+
+    def _triplets(self, local: Ints) -> None:
+        rows, columns = [], []
+        self._rows_of: list[tuple[Ints, Floats, Floats]] = []
+        for s in self.stamps:
+            C = len(s.law.columns)
+            r = np.repeat(s.rows, C, axis=0)  # slopes come row by row
+            c = np.tile(s.columns, (s.law.rows, 1))
+            rows.append(r.ravel())
+            columns.append(local[c].ravel())
+            self._rows_of.append((r, self.row_scales[s.rows], self.row_scales[r] * self.column_scales[c]))
+        self._all_rows = np.concatenate(rows) if rows else np.empty(0, np.intp)
+        self._all_columns = np.concatenate(columns) if columns else np.empty(0, np.intp)
+        self._inside = np.flatnonzero(self._all_columns >= 0)
+
+    def _check(self) -> None:
+        eq = self.system.equations
+        defect = structural_check(eq.size, self.n, self._all_rows[self._inside], self._all_columns[self._inside])
+        if defect is None:
+            return
+        missing = [eq.columns.name(int(self.free[c])) for c in defect.missing_columns]
+        over = [int(r) for r in defect.rows]
+        twice = self._knowns_of_rows(over)
+        parts = []
+        if missing:
+            parts.append("not enough is known: " + "; ".join(_lacking(missing)))
+        if over:
+            where = [f"{label} of {name}" for label, name in (eq.row_name(r) for r in over)]
+            given = f"; of the Knowns there take one back: {_some(twice)}" if twice else ""
+            parts.append(f"too much is known around {_some(where, 4)}{given}")
+        names = [name for _, name in missing]
+        raise NotClosed(f"{self.system.network.name}: " + ". ".join(parts), missing=names, twice=twice)
+
+    def _knowns_of_rows(self, rows: list[int]) -> list[str]:
+        """Return the Knowns of columns that touch the given equations and that a person gave."""
+        wanted = set(rows)
+        found: dict[str, None] = {}
+        for s in self.stamps:
+            touching = np.isin(s.rows, list(wanted)).any(axis=0)
+            for column in s.columns[:, touching].ravel():
+                fixed = self.fixed.get(int(column))
+                if fixed is not None and (fixed.known.source or fixed.value != 0.0):
+                    found[_say(fixed.known)] = None
+        return list(found)
+
+    # ------------------------------------------------------------------ values
+
+    def set_known(self, fixed: Mapping[int, Fixed]) -> None:
+        """Write the values of the Knowns, for the same columns as before."""
+        if fixed.keys() != self.fixed.keys():
+            msg = "other columns are known than before: close the system anew"
+            raise NotClosed(msg)
+        self.fixed = dict(fixed)
+        for f in self.fixed.values():
+            self.x[f.column] = f.value
+
+    def _assemble(self, slots: list[Ints], data: Floats) -> None:
+        self.residual[:] = 0.0
+        data[:] = 0.0
+        for s, where, (_, row_scales, slot_scales) in zip(self.stamps, slots, self._rows_of, strict=True):
+            kernel(s.law).accumulate(
+                self.x, s.columns, s.parameters, s.rows, row_scales, where, slot_scales, self.residual, data
+            )
+
+    def matrix(self) -> LU:
+        """Return the factoriser of this pattern; the present values choose its pivots."""
+        if self._matrix is None:
+            count = len(self._all_rows)
+            plain = self._split(np.arange(count))
+            data = np.zeros(count)
+            self._assemble(plain, data)
+            inside = self._inside
+            lu = LU(self.n, self._all_rows[inside], self._all_columns[inside], data[inside])
+            flat = np.full(count, lu.size)  # eliminated columns fall into a bin behind the matrix
+            flat[inside] = lu.slots
+            self._slots = self._split(flat)
+            self._data = np.zeros(lu.size + 1)
+            self._matrix = lu
+        return self._matrix
+
+    def _split(self, flat: Ints) -> list[Ints]:
+        out, at = [], 0
+        for r, *_ in self._rows_of:
+            out.append(np.ascontiguousarray(flat[at : at + r.size].reshape(r.shape)))
+            at += r.size
+        return out
+
+    def evaluate(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return the scaled residual (n,) and the matrix data at scaled free columns z (n,); buffers are reused."""
+        self.x[self.free] = z * self.column_scales[self.free]
+        self._assemble(self._slots, self._data)
+        return self.residual, self._data[:-1]
+
+    # ------------------------------------------------------------------- solve
+
+    def solve(self, *, cold: bool = False, tolerance: float = TOLERANCE, max_iterations: int = 60) -> Solution:
+        """Solve from the present x; `cold` begins with smoothed friction and a linear grid.
+
+        Raises NotConverged or SingularSystem, naming the worst element.
+        """
+        scale = self.column_scales[self.free]
+        if cold:
+            self._start_grid()
+            smooth = self._smoothed()
+            self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False)
+            for stamp, eps in smooth:
+                stamp.set(eps=eps)
+            self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
+        result = self._newton(self.x[self.free] / scale, max_iterations=max_iterations, tolerance=tolerance, last=True)
+        self.x[self.free] = result.x * scale
+        worst = self.system.equations.row_name(result.worst) if len(result.residual) else ("", "")
+        return Solution(
+            self.x.copy(), result.iterations, float(np.max(np.abs(result.residual), initial=0.0)), worst,
+            self.matrix().statistics.fallbacks,
+        )  # fmt: skip
+
+    def _newton(self, z: Floats, *, max_iterations: int, tolerance: float, last: bool) -> NewtonResult:
+        try:
+            lu = self.matrix()
+            result = newton(
+                self.evaluate, z, lu, residual_tolerance=tolerance, max_iterations=max_iterations, polish=last
+            )
+        except SingularSystem as error:
+            raise self._named(error) from None
+        if last and not result.converged:
+            label, name = self.system.equations.row_name(result.worst)
+            msg = f"no answer found: {result.reason}; it is worst in the {label} of {name}"
+            raise NotConverged(msg)
+        self.x[self.free] = result.x * self.column_scales[self.free]
+        return result
+
+    def _named(self, error: SingularSystem) -> SingularSystem:
+        eq = self.system.equations
+        rows = [" of ".join(eq.row_name(r)) for r in error.rows]
+        columns = [" of ".join(eq.columns.name(int(self.free[c]))) for c in error.columns]
+        msg = f"the equations are singular at {_some(rows, 4) or '?'}; undetermined: {_some(columns, 4) or '?'}"
+        return SingularSystem(msg, error.rows, error.columns)
+
+    def _smoothed(self) -> list[tuple[Stamp, Floats]]:
+        """Widen the smoothing of every friction for the first steps; return what it was."""
+        system, before = self.system, []
+        for s in self.stamps:
+            if "eps" not in s.law.parameters:
+                continue
+            before.append((s, s.get("eps").copy()))
+            if "L" in s.law.parameters:
+                phi = potential.py_func(system.pressure_scale, 1.0, 0.0, 0.0, 0.0, 0.0, s.get("RT"))[0]
+                drag = 0.01 * s.get("L") / (2.0 * s.get("D") * s.get("A") ** 2 * s.get("E") ** 2)
+                s.set(eps=np.minimum(np.sqrt(COLD_DROP * phi / drag), system.flow_scale))
+            else:
+                s.set(eps=0.1 * system.flow_scale)
+        return before
+
+    def _start_grid(self) -> None:
+        """Start angles from the linear (DC) power flow and magnitudes from 1 per unit where none is known."""
+        power = self.system.power
+        if not power.names:
+            return
+        c = self.system.equations.columns
+        angle = c["angle"]
+        n, (f, t) = len(power.names), power.ends
+        pick = power.alive_branch
+        b, ratio, shift = (x[pick] for x in (power.branches.x, power.branches.ratio, power.branches.shift))
+        b = 1.0 / (np.where(b == 0.0, 1e-4, b) * ratio)
+        P = np.zeros(n)
+        for g in power.generators:
+            P[power.at(g)] += self.x[c.find("active_power", g)]
+        P = (P - self.x[c["active_withdrawal"].span]) / self.system.network.base_power
+        np.add.at(P, f, b * shift)
+        np.add.at(P, t, -b * shift)
+        fixed = np.array([angle.first + k in self.fixed for k in range(n)])
+        value = np.where(fixed, self.x[angle.span], 0.0)
+        B = coo_array((np.r_[b, b, -b, -b], (np.r_[f, t, f, t], np.r_[f, t, t, f])), shape=(n, n)).tocsc()
+        free = np.flatnonzero(~fixed)
+        if len(free):
+            rhs = P[free] - (B[free] @ value)
+            try:
+                value[free] = splu(B[free][:, free].tocsc()).solve(rhs)
+            except RuntimeError:  # no linear answer: begin flat
+                value[free] = 0.0
+        self.x[angle.span] = np.clip(value, -3.0, 3.0)
+
+
+def _lacking(missing: list[tuple[str, str]]) -> list[str]:
+    """Return one sentence for each element with an open freedom, the ones a person would close first."""
+    wanted: dict[str, str] = {}
+    for quantity, name in missing:
+        if quantity in ADVICE and name not in wanted:
+            wanted[name] = f"{name}: {ADVICE[quantity]}"
+    if not wanted:
+        return [f"{quantity} of {name}" for quantity, name in missing[:6]]
+    sentences = list(wanted.values())
+    return sentences[:6] + ([f"{len(sentences) - 6} more"] if len(sentences) > 6 else [])  # noqa: PLR2004
