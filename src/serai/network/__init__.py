@@ -10,6 +10,7 @@ from pathlib import Path
 from serai.errors import CaseError, Mistake
 from serai.network.casefolder import CASE_FILE, read_folder
 from serai.network.casefolder import write_folder as write
+from serai.network.matpower import read_matpower
 from serai.network.network import Day, Gas, Network
 from serai.network.sheet import near
 from serai.network.tables import KINDS, Table, table
@@ -41,23 +42,21 @@ def read(
 
 def _read(source: str, scenario: str | None, *, allow_loss: bool) -> Network:
     cases = bundled()
-    if source in cases:
-        return read_folder(cases[source])
-    path = Path(source)
-    if path.is_dir():
-        return read_folder(path)
+    path = cases.get(source, Path(source))
     if not path.exists():
         listed = f"bundled cases: {', '.join(cases) or 'none'}"
         raise CaseError(
             source, [Mistake(source, 0, "", f"no such file, folder or bundled case{near(source, cases)}; {listed}")]
         )
+    if scenario is not None and path.suffix != ".net":
+        raise CaseError(source, [Mistake(path.name, 0, "", "takes no scenario: only a GasLib .net file has one")])
+    if path.is_dir():
+        return read_folder(path)
     if path.suffix == ".net":
-        from serai.network.gaslib import read_gaslib
+        from serai.network.gaslib import read_gaslib  # noqa: PLC0415 - XML is read only where there is some
 
         return read_gaslib(path, scenario, allow_loss=allow_loss)
     if path.suffix == ".m":
-        from serai.network.matpower import read_matpower
-
         return read_matpower(path, allow_loss=allow_loss)
     text = "is no network: a case folder, a GasLib .net file and a MATPOWER .m file can be read"
     raise CaseError(source, [Mistake(path.name, 0, "", text)])

@@ -164,7 +164,7 @@ def _references(look: _Look, kinds: Mapping[str, tuple[str, int]]) -> Iterator[M
 
 def _out_of_service(look: _Look) -> Iterator[Mistake]:
     """Look for elements in service at a node or bus that is not."""
-    if look.kind == "setpoints":
+    if "status" not in look:
         return
     for c in KINDS[look.kind].columns:
         for target in {"gas_nodes", "buses"} & set(c.refers):
