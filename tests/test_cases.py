@@ -14,6 +14,7 @@ import serai
 from serai.network.casefolder import read_folder
 from serai.network.network import Network
 from serai.network.tables import KINDS
+from serai.system import Closed, System
 from serai.units import DAY, GAS_CONSTANT
 
 CASES = Path(serai.__file__).parent / "cases"
@@ -280,6 +281,48 @@ def test_pandapower_finds_the_expected_voltages_in_these_tables(country: Network
     voltage = results[results["quantity"] == "voltage"].set_index("name")["value"].dropna()
     assert set(voltage.index) == set(bus)
     assert max(abs(net.res_bus.vm_pu[bus[n]] - v) for n, v in voltage.items()) < 1e-5
+
+
+# ------------------------------------------------------------------------------------------ the cases in our solver
+
+
+def solved(net: Network) -> dict[str, dict[str, float]]:
+    """Quantity -> element -> SI value of the steady state of the case's own set-points."""
+    system = System(net, net.knowns())
+    x = Closed(system, system.fix()).solve().x
+    c = system.equations.columns
+    wanted = ("pressure", "flow", "power", "fuel", "magnitude", "angle")
+    return {q: dict(zip(c[q].names, x[c[q][:]].tolist(), strict=True)) for q in wanted if q in c}
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_country_solves_to_the_expected_results(country: Network, day: str) -> None:
+    """Asked for: 0.1 bar, 1e-3 pu. Held: 1e-3 bar; the voltages lack the reactive power of Samandepe's motors."""
+    found = solved(country.on(day))
+    gas = expected("results_gas.csv", day)
+    pressure = gas[gas["quantity"] == "pressure"].set_index("name")["value"]
+    assert set(pressure.index) == set(country.active("gas_nodes").names)
+    assert max(abs(found["pressure"][str(n)] / 1e5 - p) for n, p in pressure.items()) < 1e-3
+    power = expected("results_power.csv", day)
+    voltage = power[power["quantity"] == "voltage"].set_index("name")["value"].dropna()
+    assert max(abs(found["magnitude"][str(n)] - v) for n, v in voltage.items()) < 1e-3
+
+
+def test_teaching_cases_solve_to_the_numbers_of_their_readmes() -> None:
+    found = {n: solved(read_folder(CASES / n)) for n in ("two_pipes", "loop_with_station", "four_buses")}
+    for name, nodes in (
+        ("two_pipes", ("Town A", "Town B")),
+        ("loop_with_station", ("Town A", "Town B")),
+        ("four_buses", ("Town", "Plant gate")),
+    ):
+        for node in nodes:
+            assert f"{found[name]['pressure'][node] / 1e5:.4f}" in numbers(name)
+    loop, grid = found["loop_with_station"], found["four_buses"]
+    assert abs(loop["flow"]["Cross pipe"]) < 1e-4
+    assert f"f = W / (0.32 x 50.24526 MJ/kg) = {loop['fuel']['Station drive']:.6f} kg/s" in numbers("loop_with_station")
+    for bus in ("Bus 1", "Bus 2", "Bus 3", "Bus 4"):
+        angle = grid["angle"][bus] * 180 / pi
+        assert f"| {bus} | {grid['magnitude'][bus]:.6f} | {angle:.6f} |" in numbers("four_buses")
 
 
 # ---------------------------------------------------------------------------------------------- the teaching cases
