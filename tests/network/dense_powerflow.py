@@ -59,7 +59,7 @@ def couple(network, known):
     return nodes, closed
 
 
-def power_flow(network, tolerance=1e-11, steps=60):
+def power_flow(network, tolerance=1e-11, steps=60):  # noqa: C901, PLR0915 - one textbook algorithm, top to bottom
     known = {(k.quantity, k.where): k.value for k in network.knowns()}
     nodes, closed = couple(network, known)
     pi = pi_branches(network, nodes, closed)
@@ -76,10 +76,12 @@ def power_flow(network, tolerance=1e-11, steps=60):
     f, t = pi.from_node, pi.to_node
     data = [y_ff, y_ft, y_tf, y_tt, pi.stub_g + 1j * pi.stub_b]
     rows, columns = [f, f, t, t, pi.stub_node], [f, t, f, t, pi.stub_node]
+    conductance = np.zeros(n)
     for s, k, _, node in on("shunts"):
         v = buses["voltage"][buses.row(s["bus"][k])]
         scale = 1.0 if np.isnan(s["voltage"][k]) else (v / s["voltage"][k]) ** 2
         power = (s["active_power"][k] - 1j * s["reactive_power"][k]) * s["steps"][k] * scale / base
+        conductance[node] += power.real
         data.append([power])
         rows.append([node])
         columns.append([node])
@@ -110,31 +112,42 @@ def power_flow(network, tolerance=1e-11, steps=60):
     V = np.ones(n, complex)
     for node, m in held.items():
         V[node] = m
-    V = start(pi, drawn[0], V, angle, alive)
+    V = start(pi, drawn.sum(axis=0) + conductance, V, angle, alive)
     pv_or_ref = np.array(sorted(held), int)
     ref = np.array(sorted(angle), int)
     a = np.setdiff1d(np.flatnonzero(alive), ref)
     m = np.setdiff1d(np.flatnonzero(alive), pv_or_ref)
-    for step in range(steps):  # noqa: B007 - counted
-        size = np.abs(V)
-        current = Y @ V
+    def power(V):
+        size, current = np.abs(V), Y @ V
         F = V * np.conj(current) + drawn[0] + drawn[1] * size + drawn[2] * size**2
-        residual = np.concatenate([F.real[a], F.imag[m]])
-        if np.abs(residual).max(initial=0.0) < tolerance:
+        return np.concatenate([F.real[a], F.imag[m]]), current
+
+    residual, current = power(V)
+    worst = np.abs(residual).max(initial=0.0)
+    for step in range(steps):  # noqa: B007 - counted
+        if worst < tolerance:
             break
+        size = np.abs(V)
         dV, unit = sp.diags(V), sp.diags(V / size)
         dSa = 1j * dV @ (sp.diags(current) - Y @ dV).conj()
         dSm = dV @ (Y @ unit).conj() + sp.diags(np.conj(current)) @ unit + sp.diags(drawn[1] + 2 * drawn[2] * size)
         dSa, dSm = dSa.tocsr(), dSm.tocsr()
         J = sp.bmat([[dSa.real[a][:, a], dSm.real[a][:, m]], [dSa.imag[m][:, a], dSm.imag[m][:, m]]], "csc")
         x = splu(J).solve(-residual)
-        theta = np.angle(V)
-        theta[a] += x[: len(a)]
-        size[m] += x[len(a) :]
-        V = size * np.exp(1j * theta)
+        for share in 0.5 ** np.arange(8):  # halve the step while it leads uphill
+            theta, moved = np.angle(V), size.copy()
+            theta[a] += share * x[: len(a)]
+            moved[m] += share * x[len(a) :]
+            trial = moved * np.exp(1j * theta)
+            residual, current = power(trial)
+            if np.abs(residual).max() < worst:
+                break
+        if np.abs(residual).max() >= worst and worst < 1e-8:  # as small as rounding allows
+            break
+        V, worst = trial, np.abs(residual).max()
     V[~alive] = np.nan
     voltage = np.where(nodes >= 0, V[nodes], np.nan)
-    return Answer(voltage, float(np.abs(residual).max(initial=0.0)), step, nodes)
+    return Answer(voltage, float(worst), step, nodes)
 
 
 def start(pi, drawn, V, angle, alive):

@@ -10,7 +10,7 @@ r, x         series resistance and reactance [pu of base power and of the to-bus
 y_f, y_t     g_from + j b_from, g_to + j b_to: shunt admittances behind the ratio and at the to end [pu]
 t, s         ratio and phase shift at the from end: from leads to by s [rad]
 
-Names plates become pi-branches as in MATPOWER and pandapower (docs/converters.md has every equation). Reference:
+Name plates become pi-branches as in MATPOWER and pandapower (docs/converters.md has every equation). Reference:
 R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual 8.0, doi 10.5281/zenodo.11212330, eq. 3.1 and 3.2.
 """
 
@@ -283,9 +283,7 @@ def _end_nodes(network: Network, kind: str, nodes: Ints, closed: Mapping[str, ND
     return found
 
 
-def _ported(
-    network: Network, kind: str, pi: _Pi, nodes: Ints, closed: Mapping[str, NDArray[np.bool_]]
-) -> _Pi:
+def _ported(network: Network, kind: str, pi: _Pi, nodes: Ints, closed: Mapping[str, NDArray[np.bool_]]) -> _Pi:
     n = len(network[kind])
     pi.name, pi.kind = np.array(network[kind].names, object), np.full(n, kind, object)
     pi.row, pi.arm = np.arange(n), np.zeros(n, np.int64)

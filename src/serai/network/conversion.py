@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from math import isnan
+from importlib import import_module
+from math import asin, cos, isnan, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any
 
 from serai.errors import SeraiError, Untranslated
@@ -18,7 +19,7 @@ from serai.network.network import Network
 from serai.network.tables import KINDS, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,22 @@ def records(source: Any, name: str) -> list[tuple[Any, dict[str, Any]]]:
     return list(zip(frame.index.tolist(), frame.to_dict("records"), strict=True))
 
 
+def name_of(kind: str, index: Any, row: Mapping[str, Any]) -> str:
+    """Return a name that can be told apart: the table, the index there, and the element's own name."""
+    return f"{kind} {index} {text(row, 'name')}".strip()
+
+
+def carried(index: Any, row: Mapping[str, Any], used: Collection[str]) -> dict[str, Any]:
+    """Return the x_ columns of a row: its index, its own name and every cell that `used` does not hold."""
+    rest = {f"x_{c}": v for c, v in row.items() if c not in used and is_plain(v)}
+    return {"x_index": index, "x_name": text(row, "name"), **rest}
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a cell is a text, a number or a truth value that says something."""
+    return isinstance(value, (str, int, float, bool)) and not is_missing(value) and value != ""
+
+
 def is_default(values: Iterable[Any]) -> bool:
     """Tell whether a column says nothing: missing, zero, False or empty throughout."""
     return all(is_missing(v) or (isinstance(v, (bool, int, float, str)) and not v) for v in values)
@@ -125,10 +142,35 @@ def point(geo: Any) -> tuple[float, float] | None:
         return None
 
 
+def distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Great-circle distance of two (longitude, latitude) in degrees: haversine formula, mean earth radius."""
+    (xa, ya), (xb, yb) = ((radians(x), radians(y)) for x, y in (a, b))
+    h = sin((yb - ya) / 2.0) ** 2 + cos(ya) * cos(yb) * sin((xb - xa) / 2.0) ** 2
+    return max(2.0 * 6371.0 * asin(sqrt(min(h, 1.0))), 1e-9)
+
+
+def places(
+    points: Mapping[Any, tuple[float, float] | None], runs: Iterable[tuple[Any, Any, float]]
+) -> dict[Any, dict[str, float]]:
+    """Return longitude and latitude [rad], or schematic x and y, of every point that has a place.
+
+    Sources do not say which of the two they hold. They are degrees where lines and pipes (`runs`: from, to, length
+    in km) are about as long as the earth's surface between their ends.
+    """
+    found = {k: p for k, p in points.items() if p}
+    degrees = bool(found) and all(abs(x) <= 180.0 and abs(y) <= 90.0 for x, y in found.values())
+    ratios = sorted(
+        length / distance_km(found[a], found[b])
+        for a, b, length in runs
+        if degrees and a in found and b in found and found[a] != found[b]
+    )
+    if ratios and 0.3 < ratios[len(ratios) // 2] < 5.0:
+        return {k: {"longitude": radians(x), "latitude": radians(y)} for k, (x, y) in found.items()}
+    return {k: {"x": x, "y": y} for k, (x, y) in found.items()}
+
+
 def need(module: str) -> Any:
     """Import an optional peer; say how to install it where it is absent."""
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError as error:

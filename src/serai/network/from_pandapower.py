@@ -7,7 +7,7 @@ equation that this takes is written in docs/converters.md. Supply is positive fo
 
 from __future__ import annotations
 
-from math import asin, atan2, cos, hypot, nan, pi, radians, sin, sqrt
+from math import asin, atan2, cos, hypot, pi, radians, sin, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,20 +17,24 @@ from serai.network.branches import pi_branches
 from serai.network.conversion import (
     Conversion,
     Draft,
+    carried,
     flag,
     is_default,
     is_missing,
+    name_of,
     need,
     number,
+    places,
     point,
     records,
     text,
 )
 
+from serai.network.network import Network
+from serai.network.tables import table
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from serai.network.network import Network
 
 MEGA, KILO = 1e6, 1e3
 
@@ -86,7 +90,7 @@ _INERT = frozenset(
     " rft0_pu xft0_pu rtf0_pu xtf0_pu gf0_pu bf0_pu gt0_pu bt0_pu origin_id origin_class terminal description"
     " substation zone area subnet voltLvl uuid id coords parallel_circuits"
     " tap2_side tap2_neutral tap2_min tap2_max tap2_step_percent tap2_step_degree tap2_pos tap2_changer_type"
-    " id_characteristic_table id_characteristic_spline".split()
+    " id_characteristic_table id_characteristic_spline".split()  # noqa: SIM905 - a list is ten times as long
 )
 _OPTIONS = {
     "trafo_model": "t", "calculate_voltage_angles": True, "consider_line_temperature": False, "tdpf": False,
@@ -125,7 +129,7 @@ class _Reader:
         self.net, self.version, self.draft = net, version, Draft()
         self.base = float(net["sn_mva"]) * MEGA
         self.options = dict(net.get("user_pf_options") or {})
-        self.bus = {i: r for i, r in records(net, "bus")}
+        self.bus = dict(records(net, "bus"))
         self.alive = {i: flag(r, "in_service", default=True) for i, r in self.bus.items()}
         self.names: dict[str, dict[Any, str]] = {}
         self.angles = bool(self.options.get("calculate_voltage_angles", True))
@@ -175,18 +179,10 @@ class _Reader:
             if column not in known and not is_default(frame[column].tolist()):
                 self.draft.lost.append(f"{name}: column {column} is not understood (kept as x_{column})")
 
-    def _carry(self, table: str, index: Any, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the x_ columns of a row: its index, its own name and all that is not understood."""
-        used = _USED[table]
-        rest = {f"x_{c}": v for c, v in row.items() if c not in used.split() and _plain(v)}
-        return {"x_index": index, "x_name": text(row, "name"), **rest}
-
     def _rows(self, table: str) -> list[tuple[Any, dict[str, Any], dict[str, Any]]]:
         """Return (index, row, columns to carry) of every row of a table."""
-        return [(i, r, self._carry(table, i, r)) for i, r in records(self.net, table)]
-
-    def _name(self, table: str, index: Any, row: Mapping[str, Any]) -> str:
-        return f"{table} {index} {text(row, 'name')}".strip()
+        used = _USED[table].split()
+        return [(i, r, carried(i, r, used)) for i, r in records(self.net, table)]
 
     def _at(self, bus: Any) -> str:
         return self.names["bus"][bus]
@@ -197,39 +193,25 @@ class _Reader:
         return "in service" if on else "out of service"
 
     def _add(self, kind: str, table: str, index: Any, row: Mapping[str, Any], /, **columns: Any) -> str:
-        name = self.draft.add(kind, self._name(table, index, row), **columns)
+        name = self.draft.add(kind, name_of(table, index, row), **columns)
         self.names.setdefault(table, {})[index] = name
         return name
 
     # ------------------------------------------------------------------ buses and branches
 
     def _buses(self) -> None:
-        places = {i: point(r.get("geo")) for i, r in self.bus.items()}
+        points = {i: point(r.get("geo")) for i, r in self.bus.items()}
         for i, r in records(self.net, "bus_geodata"):
-            places[i] = places.get(i) or (number(r, "x"), number(r, "y"))
-        axes = ("longitude", "latitude") if self._is_geographic(places) else ("x", "y")
+            points[i] = points.get(i) or (number(r, "x"), number(r, "y"))
+        runs = ((r["from_bus"], r["to_bus"], number(r, "length_km")) for _, r in records(self.net, "line"))
+        place = places(points, runs)
         for i, r, extra in self._rows("bus"):
-            place = places.get(i) or (nan, nan)
-            if axes[0] == "longitude":
-                place = (radians(place[0]), radians(place[1]))
             self._add(
                 "buses", "bus", i, r,
                 voltage=r["vn_kv"] * KILO, region=text(r, "zone"), status=self._status(r),
                 magnitude_min=number(r, "min_vm_pu"), magnitude_max=number(r, "max_vm_pu"),
-                **dict(zip(axes, place, strict=True)), **extra,
+                **place.get(i, {}), **extra,
             )  # fmt: skip
-
-    def _is_geographic(self, places: Mapping[Any, tuple[float, float] | None]) -> bool:
-        """Tell whether coordinates are degrees: then lines are about as long as the earth's surface between them."""
-        found = [p for p in places.values() if p]
-        if not found or any(abs(x) > 180.0 or abs(y) > 90.0 for x, y in found):
-            return False
-        ratios = []
-        for _, r in records(self.net, "line"):
-            a, b = places.get(r["from_bus"]), places.get(r["to_bus"])
-            if a and b and a != b:
-                ratios.append(number(r, "length_km") / _distance_km(a, b))
-        return bool(ratios) and 0.3 < float(np.median(ratios)) < 5.0
 
     def _lines(self) -> None:
         omega = 2.0 * pi * float(self.net["f_hz"])
@@ -301,7 +283,7 @@ class _Reader:
         """Look the present step up in trafo_characteristic_table; the table itself is lost."""
         if not flag(r, "tap_dependency_table", default=False):
             return r
-        self.draft.lost.append(f"trafo {index}: tap_dependency_table (carried with the values of its present step)")
+        self.draft.lost.append(f"trafo {index}: tap_dependency_table (carried at its present step)")
         key = (r.get("id_characteristic_table"), r.get("tap_pos"))
         for _, step in records(self.net, "trafo_characteristic_table"):
             if (step["id_characteristic"], step["step"]) == key:
@@ -319,9 +301,8 @@ class _Reader:
         looked_up = flag(r, "tap_dependency_table", default=False)
         if side not in {"hv", "mv", "lv"} or looked_up or kind not in {"Ratio", "Symmetrical", "Ideal"}:
             if side and not looked_up and number(r, "tap_pos", 0.0) != number(r, "tap_neutral", 0.0):
-                self.draft.notes.append(
-                    f"{table} {index}: tap_changer_type is {kind or 'missing'}, so its steps do nothing, as in pandapower"
-                )
+                kind = kind or "missing"
+                self.draft.notes.append(f"{table} {index}: tap_changer_type is {kind}: no effect, as in pandapower")
             position = number(r, "tap_pos", 0.0)
             return {"tap_position": position, "tap_neutral": position} if side else {}
         step, angle = number(r, "tap_step_percent", 0.0) / 100.0, radians(number(r, "tap_step_degree", 0.0))
@@ -568,7 +549,7 @@ class _Reader:
         for i, r, extra in self._rows("shunt"):
             p, q, steps = number(r, "p_mw", 0.0), number(r, "q_mvar", 0.0), number(r, "step", 1.0)
             if flag(r, "step_dependency_table", default=False):
-                self.draft.lost.append(f"shunt {i}: step_dependency_table (carried with the values of its present step)")
+                self.draft.lost.append(f"shunt {i}: step_dependency_table (carried at its present step)")
                 key = (r.get("id_characteristic_table"), r.get("step"))
                 for _, row in records(self.net, "shunt_characteristic_table"):
                     if (row["id_characteristic"], row["step"]) == key:
@@ -584,8 +565,8 @@ class _Reader:
             ends = ("from", "to") if r["p_mw"] > 0.0 else ("to", "from")
             status = self._status(r)
             name = self._add(
-                "hvdc_links", "dcline", i, r, from_bus=self._at(r[f"{ends[0]}_bus"]), to_bus=self._at(r[f"{ends[1]}_bus"]),
-                status=status, active_power_min=0.0, active_power_max=number(r, "max_p_mw") * MEGA,
+                "hvdc_links", "dcline", i, r,
+                from_bus=self._at(r[f"{ends[0]}_bus"]), to_bus=self._at(r[f"{ends[1]}_bus"]), status=status, active_power_min=0.0, active_power_max=number(r, "max_p_mw") * MEGA,
                 loss_constant=number(r, "loss_mw", 0.0) * MEGA, loss_share=number(r, "loss_percent", 0.0) / 100.0,
                 x_reversed=ends[0] == "to", **extra,
             )  # fmt: skip
@@ -599,18 +580,6 @@ class _Reader:
                 )  # fmt: skip
                 self.draft.know("active_power", holder, 0.0, "mw")
                 self.draft.know("magnitude", holder, r[f"vm_{theirs}_pu"], "pu")
-
-
-def _plain(value: Any) -> bool:
-    """Tell whether a cell is a text, a number or a truth value that says something."""
-    return isinstance(value, (str, int, float, bool)) and not is_missing(value) and value != ""
-
-
-def _distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle distance of two (longitude, latitude) in degrees, haversine formula, mean earth radius."""
-    (xa, ya), (xb, yb) = ((radians(x), radians(y)) for x, y in (a, b))
-    h = sin((yb - ya) / 2.0) ** 2 + cos(ya) * cos(yb) * sin((xb - xa) / 2.0) ** 2
-    return max(2.0 * 6371.0 * asin(sqrt(min(h, 1.0))), 1e-9)
 
 
 def _second_tap(r: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -632,9 +601,6 @@ def _as_branch(
     row: Mapping[str, Any], hv: Mapping[str, Any], lv: Mapping[str, Any], base: float, sign: tuple[float, float]
 ) -> dict[str, float]:
     """Per-unit pi-branch of one transformer row; `sign` of its resistance and reactance."""
-    from serai.network.network import Network
-    from serai.network.tables import table
-
     plain = {c: v for c, v in row.items() if not c.startswith("x_") and not is_missing(v)}
     plain |= {"name": "t", "hv_bus": "h", "lv_bus": "l", "status": "in service"}
     if plain["iron_loss"] or plain["no_load_current"]:
