@@ -17,7 +17,7 @@ Appl. 10 (1989), doi:10.1137/0610013.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -30,7 +30,6 @@ from serai.sparse.structure import by_rows, structural_check
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-    from scipy.sparse.linalg import SuperLU
 
     from serai.sparse.ordering import Pattern
 
@@ -43,7 +42,7 @@ _SMALLEST_PIVOT = 1e-11
 _REFINE_ABOVE = 1e-13
 _TRUST_BELOW = 1e-12
 # An unknown so much smaller than the largest one is measured against this share of the largest one.
-_FLOOR = 1e-10
+_FLOOR = 1e-4
 # A scaled matrix that shrinks some vector by more than this is singular in double precision.
 _SINGULAR = 1e-15
 # A null vector's entry above this share of its largest one is suspicious.
@@ -112,13 +111,12 @@ def factor_in_place(
                 X[np.intp(targets[o])] -= l * X[u]
                 o += 1
         pivot = X[middle]
+        if not abs(pivot) > 0.0:  # catches NaN as well
+            return 0.0, growth
         D[i] = 1.0 / pivot
         most = 0.0
         for q in range(middle, end):
             most = max(most, abs(X[q]))
-        if not abs(pivot) > 0.0:  # catches NaN as well
-            smallest = 0.0
-            break
         smallest = min(smallest, abs(pivot) / largest)
         growth = max(growth, most / largest)
     return smallest, growth
@@ -170,8 +168,8 @@ def solve_columns(
 def backward_error(starts: Indices, columns: Indices, data: Floats, x: Floats, rhs: Floats, residual: Floats) -> float:
     """Fill residual = rhs - A x, (n,), and return the largest backward error of its rows; NaN wins."""
     largest = 0.0
-    for j in range(x.size):
-        largest = max(largest, abs(x[j]))
+    for k in range(x.size):
+        largest = max(largest, abs(x[k]))
     worst = 0.0
     for i in range(rhs.size):
         r = rhs[i]
@@ -210,10 +208,10 @@ def backward_error_transposed(
             size[j] += abs(product)
             column[j] += abs(data[p])
     worst = 0.0
-    for j in range(n):
-        scale = max(size[j], _FLOOR * column[j] * largest)
-        if not abs(residual[j]) <= worst * scale:
-            worst = abs(residual[j]) / scale
+    for k in range(n):
+        scale = max(size[k], _FLOOR * column[k] * largest)
+        if not abs(residual[k]) <= worst * scale:  # catches NaN as well
+            worst = abs(residual[k]) / scale
     return worst
 
 
@@ -233,7 +231,7 @@ class _Pivoted:
         self._column_scale = 1.0 / np.where(columns > 0.0, columns, 1.0)
         scaled = csr_array(scaled.multiply(self._column_scale))
         try:
-            self._factors: SuperLU = splu(csc_array(scaled))
+            self._factors: Any = splu(csc_array(scaled))
         except RuntimeError:  # SuperLU met an exact zero pivot: look for the null vectors of a matrix close by
             n = matrix.shape[0]
             nudge = csr_array((np.full(n, 1e-10), pivots), shape=(n, n))
@@ -254,7 +252,7 @@ class _Pivoted:
         return solution
 
     def _null_vectors(self, scaled: csr_array, *, rounds: int) -> tuple[float, Floats, Floats]:
-        """Iterate the inverse: the factor by which the matrix shrinks, and the left and right vectors (n,), length 1."""
+        """Iterate the inverse: how much the matrix shrinks a vector at most, and the left and right vectors, (n,)."""
         right = np.random.default_rng(0).uniform(0.5, 1.0, scaled.shape[0])
         for _ in range(rounds):
             left = self._factors.solve(right / np.linalg.norm(right), "T")
@@ -363,7 +361,7 @@ class LU:
         )  # fmt: skip
         self.statistics.smallest_pivot = smallest
         self.statistics.growth = growth
-        return smallest > _SMALLEST_PIVOT and growth < 1.0 / _SMALLEST_PIVOT
+        return bool(smallest > _SMALLEST_PIVOT and growth < 1.0 / _SMALLEST_PIVOT)
 
     def _recover(self) -> None:
         """Factor where static pivots failed: choose new ones unless that was done of late, else pivot partially."""

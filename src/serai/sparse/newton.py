@@ -3,8 +3,8 @@
 
     x <- x + t dx,   J(x) dx = -F(x),   t = 1, 1/2, 1/4, ...
 
-The full step comes first. It is halved until the 2-norm of F falls below the largest of the last few by a small share of
-t; after too many halvings the best point met on the way is taken. Nothing that is not a number is ever accepted.
+The full step comes first. It is halved until the 2-norm of F is below the largest of the last few by a small share of
+t; after too many halvings the best point met on the way is taken. What is not a number is never accepted.
 
 References: L. Grippo, F. Lampariello, S. Lucidi, A nonmonotone line search technique for Newton's method, SIAM J.
 Numer. Anal. 23 (1986), doi:10.1137/0723046.
@@ -159,7 +159,7 @@ class _Walk:
 
     def result(self, reason: str, *, converged: bool) -> NewtonResult:
         """End here, or at the best point where the answer was not found."""
-        if not converged and self.largest > self.best:
+        if not (converged or self.largest <= self.best):
             self.x = self.best_x
             self.visit(self.x)
         return NewtonResult(
@@ -186,14 +186,14 @@ def newton(
 ) -> NewtonResult:
     """Solve F(x) = 0 from the start `x`, (n,), and report how it ended; only the first matrix may raise.
 
-    evaluate            x -> (scaled mismatch, (n,); assembled values of the matrix for `lu`): both may be reused buffers
+    evaluate            x -> (scaled mismatch, (n,); assembled values of the matrix for `lu`); buffers may be reused
     lu                  the factors of the matrix; after an answer they belong to the last step
     residual_tolerance  converged where no scaled mismatch is above it
     step_tolerance      a step that moves no unknown by more than this beside the largest one means standing still
     limit_step          x, dx -> the longest share in (0, 1] of the step dx that may be tried
     max_iterations      steps at most
-    polish              after convergence take one step more, unless the last one was already small enough for round-off,
-                        and keep it if it lowers the mismatch
+    polish              after convergence take one step more, unless the last one was small enough for round-off, and
+                        keep it if it lowers the mismatch
 
     Raises `SingularSystem` where the matrix at the start is singular.
     """

@@ -43,7 +43,7 @@ class Pattern(NamedTuple):
     columns     column of each slot, (n_slots,)
     targets     slot changed by each product of the factorisation, in the order of the products, (n_products,)
     entry_starts, entries, entry_slots
-                matrix entries of each row: the place of the value in the matrix and in the factors, (n + 1,), (n_entries,)
+                matrix entries of each row: place of the value in the matrix, and in the factors, (n + 1,), (n_entries,)
     """
 
     row_at: Indices
@@ -92,7 +92,7 @@ def remove(lists: Wide, pool: Ints, values: Floats, i: int, index: int) -> float
     p = lists[i, 0]
     while pool[p] != index:
         p += 1
-    value = values[p]
+    value: float = values[p]
     last = lists[i, 0] + lists[i, 1] - 1
     pool[p], values[p] = pool[last], values[last]
     lists[i, 1] -= 1
@@ -125,7 +125,7 @@ def file(bins: Ints, i: int, count: int) -> None:
 
 @njit(cache=True, error_model="numpy")
 def row_candidate(i: int, rows: Wide, pool: Ints, values: Floats, columns: Wide) -> tuple[int, float]:
-    """Return the shortest column in row i with an acceptable entry, and that entry over the row's largest; -1 if none."""
+    """Return the shortest column of row i with an acceptable entry (-1 is none) and its share of the row's largest."""
     largest = 0.0
     for p in range(rows[i, 0], rows[i, 0] + rows[i, 1]):
         largest = max(largest, abs(values[p]))
@@ -134,7 +134,7 @@ def row_candidate(i: int, rows: Wide, pool: Ints, values: Floats, columns: Wide)
     for p in range(rows[i, 0], rows[i, 0] + rows[i, 1]):
         size = abs(values[p])
         if size >= _THRESHOLD * largest and size > 0.0:
-            j = pool[p]
+            j = int(pool[p])
             if (
                 best < 0
                 or columns[j, 1] < columns[best, 1]
@@ -149,14 +149,14 @@ def row_candidate(i: int, rows: Wide, pool: Ints, values: Floats, columns: Wide)
 def column_candidate(
     j: int, rows: Wide, pool: Ints, values: Floats, columns: Wide, column_pool: Ints
 ) -> tuple[int, float]:
-    """Return the shortest row in column j with an acceptable entry, and that entry over the row's largest; -1 if none.
+    """Return the shortest row of column j with an acceptable entry (-1 is none) and its share of the row's largest.
 
     The only entry of a column is always acceptable unless it is zero: nothing is eliminated with it.
     """
     best = -1
     share = 0.0
     for q in range(columns[j, 0], columns[j, 0] + columns[j, 1]):
-        i = column_pool[q]
+        i = int(column_pool[q])
         if best >= 0 and rows[i, 1] > rows[best, 1]:
             continue
         largest = 0.0
@@ -165,10 +165,10 @@ def column_candidate(
             largest = max(largest, abs(values[p]))
             if pool[p] == j:
                 size = abs(values[p])
-        if size > 0.0 and (size >= _THRESHOLD * largest or columns[j, 1] == 1):
-            if best < 0 or rows[i, 1] < rows[best, 1] or size > share * largest:
-                best = i
-                share = size / largest
+        acceptable = size > 0.0 and (size >= _THRESHOLD * largest or columns[j, 1] == 1)
+        if acceptable and (best < 0 or rows[i, 1] < rows[best, 1] or size > share * largest):
+            best = i
+            share = size / largest
     return best, share
 
 
@@ -190,7 +190,7 @@ def next_pivot(
             if i >= 0:
                 c = (rows[i, 1] - 1) * (count - 1)
                 if cost < 0 or c < cost or (c == cost and s > share):
-                    row, column, cost, share = i, np.int64(j), c, s
+                    row, column, cost, share = i, int(j), c, s
             looks += 1
             j = column_bins[1, j]
         i = row_bins[0, count]
@@ -199,7 +199,7 @@ def next_pivot(
             if k >= 0:
                 c = (columns[k, 1] - 1) * (count - 1)
                 if cost < 0 or c < cost or (c == cost and s > share):
-                    row, column, cost, share = np.int64(i), k, c, s
+                    row, column, cost, share = int(i), k, c, s
             looks += 1
             i = row_bins[1, i]
     return row, column

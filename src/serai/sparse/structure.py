@@ -61,14 +61,14 @@ def match_rows(n_columns: int, starts: Ints, columns: Ints) -> tuple[Ints, Ints]
                     asked_for[j] = row
                     asked_by[j] = i
                     if row_of[j] < 0:
-                        free = np.int64(j)
+                        free = int(j)
                         break
                     waiting[end] = row_of[j]
                     end += 1
         while free >= 0:
             i = asked_by[free]
             row_of[free] = i
-            free, column_of[i] = np.int64(column_of[i]), free
+            free, column_of[i] = int(column_of[i]), free
     return column_of, row_of
 
 
