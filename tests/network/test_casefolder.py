@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network.random_network import random_network
 
+from network.random_network import random_network
 from serai.errors import CaseError
 from serai.network import KINDS, Day, Gas, Network, read, table, write
 from serai.network.casefolder import _GAS, _TOP, read_folder, write_folder

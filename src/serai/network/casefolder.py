@@ -103,7 +103,7 @@ class _Toml:
             if isinstance(value, str) and (not c.allowed or value in c.allowed):
                 return value
             wanted = f"one of {', '.join(c.allowed)}" if c.allowed else "a text in quotes"
-            self.wrong(key, f"must be {wanted}; got {_shown(value)}")
+            self.wrong(key, f"must be {wanted}; got {_shown(value)}{near(str(value), c.allowed)}")
             return None
         try:
             si = number(_shown(value) if _is_number(value) else "", unit)

@@ -33,9 +33,10 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """Return `; did you mean ...?` when some of `names` look like `name`, else nothing."""
-    close = get_close_matches(name, list(names), 3, 0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    """Return `; did you mean ...?` when one of `names` looks like `name`, capitals aside; else nothing."""
+    folded = {n.casefold(): n for n in names}
+    close = get_close_matches(name.casefold(), folded, 1, 0.65)
+    return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
 # ------------------------------------------------------------------------------------------------------- numbers
