@@ -92,3 +92,10 @@ def test_singular_typical_values_do_not_stop_the_plan():
     s = csr_array(np.ones((2, 2)))
     p = ordering.plan(s.indptr, s.indices, np.full(4, np.nan))
     assert p.columns.size == 4
+
+
+@pytest.mark.usefixtures("plain")
+def test_much_fill_finds_room():
+    a = random_matrix(80, 5, 0)
+    _, p = planned(a)
+    assert p.columns.size > 2 * np.count_nonzero(a) + 80

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 # A static pivot below this share of its row's largest entry is not trusted.
 _SMALLEST_PIVOT = 1e-11
-# Backward errors: above the first a solution is refined, above the second static pivots are given up for these values.
-_REFINE_ABOVE = 1e-13
+# A solution with a larger backward error is refined; one that stays there after it is found in another way.
 _TRUST_BELOW = 1e-12
 # An unknown so much smaller than the largest one is measured against this share of the largest one.
 _FLOOR = 1e-4
@@ -412,7 +411,7 @@ class LU:
         measure = backward_error_transposed if transposed else backward_error
         x = self._once(rhs, transposed=transposed)
         error = measure(self._row_starts, self._row_columns, self._data, x, rhs, self._residual)
-        if error <= _REFINE_ABOVE:
+        if error <= _TRUST_BELOW:
             return x
         if not np.isfinite(rhs).all():
             return np.full(self.n, np.nan)

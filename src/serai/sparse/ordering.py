@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # An entry may become a pivot if it is at least this share of the largest entry of its row.
 _THRESHOLD = 0.1
 # So many rows and columns are looked through for a pivot, once one was found.
-_LOOKS = 4
+_LOOKS = 16
 
 
 class Pattern(NamedTuple):
@@ -275,7 +275,7 @@ def factor_rows(starts: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
     n = starts.size - 1
     factor_starts = np.zeros(n + 1, np.int32)
     diagonal = np.zeros(n, np.int32)
-    slots = np.empty(4 * columns.size + n, np.int32)
+    slots = np.empty(2 * columns.size + n, np.int32)
     following = np.empty(n + 1, np.int32)  # the row under construction: a linked list that starts and ends at n
     used = 0
     for i in range(n):
