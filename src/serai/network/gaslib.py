@@ -11,9 +11,10 @@ Choices that a reader must make:
   density per source a nomination that balances in volume would not balance in mass. Each source keeps its own value.
 - The same mean gives the gas its temperature, molar mass and pseudocritical point (Kay's rule).
 - `bar` is absolute, `barg` gauge.
-- Friction is Nikuradse's law, compressibility Papay's: the pair that the ForNe project, for which GasLib was made,
-  states its pressure losses with, and that its roughness values belong to (Pfetsch et al., Validation of nominations in
-  gas network optimization, Optim. Methods Softw. 30(1), 2015, doi 10.1080/10556788.2014.888426).
+- Friction is Nikuradse's law of the rough pipe, compressibility Papay's: customary in the work that these networks were
+  published for, such as Pfetsch et al., Validation of nominations in gas network optimization, Optim. Methods Softw.
+  30(1), 2015, doi 10.1080/10556788.2014.888426. Neither needs a Reynolds number, and no viscosity is given. Against
+  Colebrook-White it underestimates friction where a pipe is smooth: exchange `Network.gas.friction` to compare.
 - GasLib says nothing of viscosity, heat capacity ratio and net heating value: the first two are the usual values of
   natural gas, the third stays unknown.
 - A nomination fixes flows only. To solve it, add a pressure and set-points for the active elements.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path, PurePosixPath
@@ -48,6 +50,7 @@ VISCOSITY = 1.1e-5  # Pa s, natural gas at pipeline conditions
 HEAT_CAPACITY_RATIO = 1.3  # natural gas at pipeline conditions
 
 _LARGEST_MEMBER = 256 * 2**20  # bytes; the largest GasLib file has 8 MB
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # the last: encrypted, or an unknown compression
 _ROOTS = {"net": "network", "scn": "boundaryValue", "cs": "compressorStations"}
 
 # GasLib parameter -> (column, dimension)
@@ -204,8 +207,8 @@ def _open(net_path: PathLike, scenario: PathLike | None, stations: PathLike | No
             return _open_folder(path, given)
         with zipfile.ZipFile(path) as archive:
             return _open_archive(path, archive, given)
-    except zipfile.BadZipFile as error:
-        raise CaseError(str(path), [Mistake(path.name, 0, "", f"is not a zip file: {error}")]) from None
+    except _BAD_ZIP as error:
+        raise CaseError(str(path), [Mistake(path.name, 0, "", f"is not a readable zip file: {error}")]) from None
     except OSError as error:
         name = Path(error.filename).name if error.filename else path.name
         raise CaseError(str(path), [Mistake(name, 0, "", f"cannot be read: {error.strerror}")]) from None
@@ -449,7 +452,7 @@ def _gas(draft: _Draft, nomination: scn.Nomination) -> Gas:
     }
     missing = [name for name, value in found.items() if not isfinite(value)]
     if missing:
-        told = f"no source gives the gas its {', '.join(missing).replace('_', ' ')}"
+        told = f"no source gives the gas its {', '.join(missing).replace('_', ' ').replace('standard', 'norm')}"
         raise CaseError(draft.document.file, [Mistake(draft.document.file, 0, "nodes", told)])
     return Gas(
         temperature=found["temperature"],

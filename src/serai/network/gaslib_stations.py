@@ -3,7 +3,7 @@
 
 Coefficients stay as the file has them, for speeds in 1/min, inlet flows in m3/s, heads in kJ/kg and powers in kW.
 The order of `power_fun_coeff_1..9` is not documented; row by row in (1, T, T2) x (1, n, n2) reproduces the measured
-powers that the full GasLib-582 lists, and gives powers that fall with the ambient temperature.
+powers that GasLib files list under `maximalPowerMeasurements`, where they list them.
 
 Reference: Schmidt et al., GasLib - A Library of Gas Network Instances, Data 2(4):40, 2017, doi 10.3390/data2040040.
 """

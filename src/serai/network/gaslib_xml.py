@@ -10,16 +10,17 @@ Document type declarations and entities are refused: no GasLib file has them, an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from serai.errors import CaseError, Mistake
+from serai.network.sheet import number as decimal
 from serai.units import BAR, STANDARD_ATMOSPHERE, ZERO_CELSIUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_DEEPEST = 50  # elements inside each other: far above what the format has, far below what Python can follow
 TEXT = "#text"  # the mark of an element's text, beside those of its attributes
 
 # GasLib unit -> (factor, offset) to SI, by dimension; a volume flow is at norm conditions and still lacks the density.
@@ -109,13 +110,10 @@ class Document:
     def number(self, element: Element, text: str, where: str) -> float | None:
         """Return a text as a finite number; otherwise a mistake and None."""
         try:
-            value = float(text)
+            return decimal(text)
         except ValueError:
-            value = float("nan")
-        if isfinite(value):
-            return value
-        self.mistake(element, f"must be a finite number, got {text!r}", where)
-        return None
+            self.mistake(element, f"must be a finite number, got {text!r}", where)
+            return None
 
     def value(self, element: Element, dimension: str, place: str, *, unit: str = "", where: str = "") -> float | None:
         """Take `<x value= unit=/>` in SI (norm volume flows: m3/s) and mark it as carried to `place`.
@@ -186,7 +184,7 @@ def _unmarked(element: Element) -> Iterator[tuple[int, str]]:
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
-    """The file holds a declaration that this reader does not follow."""
+    """The file holds something that this reader does not follow."""
 
 
 def _local(name: str) -> str:
@@ -202,6 +200,8 @@ def parse(file: str, content: bytes, root_tag: str) -> Document:
     parser.buffer_text = True
 
     def start(name: str, attributes: Mapping[str, str]) -> None:
+        if len(stack) == _DEEPEST:
+            raise _Refused(f"has more than {_DEEPEST} elements inside each other; GasLib files have 8")
         tag = _local(name)
         path = f"{stack[-1].path}/{tag}" if stack else tag
         element = Element(tag, path, parser.CurrentLineNumber, {_local(k): v for k, v in attributes.items()})
@@ -216,17 +216,20 @@ def parse(file: str, content: bytes, root_tag: str) -> Document:
         stack[-1].text += data
 
     def refuse(*_: object) -> int:
-        raise _Refused
+        raise _Refused("declares a document type or an entity; GasLib files have none, and such a file is not read")
 
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ExternalEntityRefHandler = refuse
     try:
         parser.Parse(content, True)  # noqa: FBT003 - expat takes it by position
     except expat.ExpatError as error:
-        raise CaseError(file, [Mistake(file, error.lineno, "", f"is not well-formed XML: {error}")]) from None
-    except _Refused:
-        told = "declares a document type or an entity; GasLib files have none, and such a file is not read"
-        raise CaseError(file, [Mistake(file, parser.CurrentLineNumber, "", told)]) from None
+        raise CaseError(
+            file, [Mistake(file, error.lineno, "", f"is not well-formed XML: {expat.ErrorString(error.code)}")]
+        ) from None
+    except (LookupError, ValueError):
+        raise CaseError(file, [Mistake(file, 1, "", "names an encoding that cannot be read; use UTF-8")]) from None
+    except _Refused as refused:
+        raise CaseError(file, [Mistake(file, parser.CurrentLineNumber, "", str(refused))]) from None
     root = roots[0]
     if root.tag != root_tag:
         told = f"the outermost element must be {root_tag}, got {root.tag}"
