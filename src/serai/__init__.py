@@ -1,4 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serai: one model of a country's gas pipelines and power grid."""
+"""Serai: one model of a country's gas pipelines and power grid, solved exactly.
+
+    import serai as sr
+
+    net = sr.read("turkmenistan")
+    now = sr.steady(net)
+    now.pressure["Gedaim"]
+"""
+
+from serai.errors import SeraiError
+from serai.known import Event, Known, Series, at
+from serai.network import Network, read, write
+from serai.simulate import Result, outages, steady, transient
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Event",
+    "Known",
+    "Network",
+    "Result",
+    "SeraiError",
+    "Series",
+    "at",
+    "outages",
+    "read",
+    "steady",
+    "transient",
+    "write",
+]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from serai.network.tables import KINDS
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -65,6 +67,13 @@ QUANTITIES: dict[str, Quantity] = {
     "steps": Quantity(("shunts",), "", "steps that are switched on"),
     "tap_position": Quantity(("transformers", "transformers3"), "", "present step of the tap changer"),
     "closed": Quantity(("switches",), "", "1 = closed, 0 = open", flag=True),
+    # anything
+    "in_service": Quantity(
+        tuple(k for k, kind in KINDS.items() if kind.named and any(c.name == "status" for c in kind.columns)),
+        "",
+        "1 = in service, 0 = lost: an outage",
+        flag=True,
+    ),
 }
 
 

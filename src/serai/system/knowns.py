@@ -25,7 +25,7 @@ REPLACING: dict[str, tuple[frozenset[str], ...]] = {
     "gas_nodes": (frozenset({"withdrawal"}), frozenset({"pressure"})),
     "generators": (frozenset({"magnitude", "reactive_power"}), frozenset({"active_power"}), frozenset({"angle"})),
 }
-PARAMETERS = ("steps", "tap_position", "closed")  # Knowns that change what the network is, not a column
+PARAMETERS = ("steps", "tap_position", "closed", "in_service")  # Knowns that change what the network is, not a column
 
 
 def checked(network: Network, knowns: Iterable[Known]) -> list[Known]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serai.network import Network
+    from serai.network import Network, Table
     from serai.system.gas import GasGraph
     from serai.system.power import PowerGraph
 
@@ -62,6 +62,7 @@ class System:
         Raises UnknownName, SeraiError (Knowns that fit nothing) and NoReference (an island without a pressure).
         """
         given = checked(network, knowns)
+        self.base = network
         self.network = _with_positions(network, given)
         self.notes: list[tuple[str, str]] = []
         self.dead: list[tuple[str, str]] = []
@@ -71,8 +72,9 @@ class System:
         for k in given:
             self.known_at[k.where].add(k.quantity)
         self.power = self._power_graph(given)
-        self.knowns = self._trips([k for k in given if k.quantity not in PARAMETERS])
-        for k in self.knowns:
+        self.trips = self._trips()
+        self.take(given)
+        for k in self.trips:
             self.known_at[k.where].add(k.quantity)
         self.gas = self._gas_graph()
         self.equations = Equations()
@@ -108,8 +110,13 @@ class System:
             self.dead.append((bus, "no energised path to a bus with a known angle"))
         return graph
 
-    def _trips(self, knowns: list[Known]) -> list[Known]:
-        """Let a station without electric supply fall into bypass and a field without power stop."""
+    def take(self, knowns: Iterable[Known]) -> None:
+        """Put these Knowns in force: other values for the columns that were known before, after trips."""
+        given = [k for k in knowns if k.quantity not in PARAMETERS]
+        self.knowns = override(self.network, given, self.trips)
+
+    def _trips(self) -> list[Known]:
+        """Return the Knowns by which a station without electric supply is bypassed and a field without power stops."""
         net, tripped = self.network, []
         drives = net.active("drives")
         for k, drive in enumerate(drives.names):
@@ -123,7 +130,7 @@ class System:
             if load and self.power.at(load) < 0:
                 tripped.append(Known("supply", supply, 0.0, source=f"{load} is dead"))
                 self.notes.append((supply, f"stopped: its load {load} is dead"))
-        return override(net, knowns, tripped)
+        return tripped
 
     def _gas_graph(self) -> GasGraph:
         """Lay out the gas network without islands that nothing feeds; name an island without a pressure."""
@@ -270,13 +277,11 @@ class System:
 
     # ------------------------------------------------------------------ Knowns
 
-    def fix(self, knowns: Iterable[Known] | None = None) -> dict[int, Fixed]:
-        """Return the column that each Known closes (default: the system's own Knowns).
+    def fix(self) -> dict[int, Fixed]:
+        """Return the column that each Known in force closes.
 
         Elements that are dead or out of service take no Knowns. Two different values for one column raise NotClosed.
         """
-        if knowns is not None:
-            self.knowns = list(knowns)
         fixed: dict[int, Fixed] = {}
         for known in self.knowns:
             placed = self.place(known)
@@ -378,7 +383,7 @@ class System:
             node = g.at(name)
             if node < 0:
                 continue
-            P, Q = self._drawn(row, name, value)
+            P, Q = self.drawn(row, name, value)
             if power_part.depends_on_voltage(net, row):
                 for quantity, x in (("load_active_power", P), ("load_reactive_power", Q)):
                     column = c[quantity].index[name]
@@ -398,7 +403,7 @@ class System:
                 for name, column in c[quantity].index.items():
                     fixed.setdefault(column, Fixed(column, 0.0, Known("reactive_power_from", name, 0.0, source="default")))
 
-    def _drawn(self, row: int, name: str, value: dict[tuple[str, str], Known]) -> tuple[float, float]:
+    def drawn(self, row: int, name: str, value: dict[tuple[str, str], Known]) -> tuple[float, float]:
         """Return active and reactive power of a load; its power factor gives what no set-point does."""
         loads = self.network.active("loads")
         active = value.get((name, "active_power"))
@@ -413,15 +418,18 @@ class System:
 
 
 def _with_positions(network: Network, knowns: list[Known]) -> Network:
-    """Return the network with the taps and steps that Knowns give; switch positions become set-points of it."""
-    changed = {}
+    """Return the network with the status, taps and steps that Knowns give; the topology takes switch positions."""
+    changed: dict[str, Table] = {}
     for known in knowns:
-        if known.quantity in ("steps", "tap_position"):
-            kind = network.kind_of(known.where)
-            t = changed.get(kind, network[kind])
-            values = t[known.quantity].copy()
-            values[t.row(known.where)] = known.value
-            changed[kind] = t.replace(**{known.quantity: values})
+        column = {"steps": "steps", "tap_position": "tap_position", "in_service": "status"}.get(known.quantity)
+        if column is None:
+            continue
+        kind = network.kind_of(known.where)
+        t = changed.get(kind, network[kind])
+        values = t[column].copy()
+        in_words = "in service" if known.value else "out of service"
+        values[t.row(known.where)] = in_words if column == "status" else known.value
+        changed[kind] = t.replace(**{column: values})
     return network.with_tables(**changed) if changed else network
 
 

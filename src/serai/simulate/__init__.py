@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs on the laws: steady state, transient, outages; each returns a result with units and a certificate."""
+
+from serai.simulate.labelled import Break, Result
+from serai.simulate.outages import outages
+from serai.simulate.steady import steady
+from serai.simulate.transient import transient
+
+__all__ = ["Break", "Result", "outages", "steady", "transient"]

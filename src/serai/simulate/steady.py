@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steady state: exact Knowns, time step infinite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serai.errors import NotConverged, PhysicsRefused
+from serai.simulate.certificate import certify, worst
+from serai.simulate.extract import dataset, names_of
+from serai.simulate.labelled import Result
+from serai.simulate.modes import ROUNDS, Modes
+from serai.system import Closed, System, override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from serai.known import Known
+    from serai.network import Network
+    from serai.system import Fixed, Solution
+
+    Floats = NDArray[np.float64]
+
+ACCEPTED = 1e-7  # of a recomputed mismatch: a larger one is not handed out as an answer
+
+
+def steady(
+    network: Network,
+    knowns: Iterable[Known] = (),
+    *,
+    hour: float | None = None,
+    q_limits: bool = True,
+    cell: float | None = None,
+    distributed: bool = False,
+) -> Result:
+    """Solve the steady state of gas and power together.
+
+    network  what exists; its own set-points of its day hold unless `knowns` replace them
+    knowns   exact Knowns (sigma 0), SI; a new control of a station takes the place of the old one
+
+    Other arguments
+    hour         take the profiles at this hour [h, local time]; None = the day's mean
+    q_limits     let generators that run out of reactive power give up their voltage (and take it back)
+    cell         cut pipes into cells of at most this length [m]; None = one cell a pipe, exact for level pipes
+    distributed  all units with a participation share the swing, not the balance unit alone
+
+    Raises NotClosed or NoReference (what is known does not fit), NotConverged, ModeCycle, SingularSystem, or
+    PhysicsRefused (a demand that cannot flow: a pressure would fall below zero), each naming elements.
+    """
+    own = override(network, network.knowns(hour), knowns)
+    system = System(network, own, cell=cell, distributed=distributed)
+    run = Run(system, q_limits=q_limits)
+    solution = run.solve(cold=True)
+    return result_of(network, system, solution.x[None, :], run)
+
+
+class Run:
+    """One system with its modes, solved until every mode fits: the part that steady and transient jobs share."""
+
+    def __init__(self, system: System, *, q_limits: bool = True, transient: bool = False) -> None:
+        """Close the system by its own Knowns."""
+        self.system = system
+        self.transient = transient
+        self.modes = Modes(system, q_limits=q_limits)
+        self.closed = Closed(system, self.modes.fixed, transient=transient)
+        self._patterns: dict[frozenset[int], Closed] = {frozenset(self.modes.fixed): self.closed}
+        self.iterations = 0
+
+    def solve(self, *, cold: bool = False) -> Solution:
+        """Solve, switch modes, solve again until none wants to switch; PhysicsRefused for a pressure below zero."""
+        self.modes.rest()
+        solution = self._first(cold=cold)
+        self.iterations += solution.iterations
+        for _ in range(ROUNDS):
+            if not self.modes.step(solution.x):
+                refuse_impossible(self.system, solution.x)
+                return solution
+            self.close(self.modes.fixed, solution.x)
+            solution = self.closed.solve()
+            self.iterations += solution.iterations
+        raise self.modes.cycled()
+
+    def _first(self, *, cold: bool) -> Solution:
+        try:
+            return self.closed.solve(cold=cold)
+        except NotConverged:
+            if cold:
+                raise
+            return self.closed.solve(cold=True)  # a warm start may lie too far away after an event
+
+    def close(self, fixed: Mapping[int, Fixed], x: Floats) -> None:
+        """Take other Knowns, from the state x (n_column,); a pattern met before keeps its factoriser."""
+        key = frozenset(fixed)
+        if key not in self._patterns:
+            self._patterns[key] = Closed(self.system, fixed, transient=self.transient)
+        self.closed = self._patterns[key]
+        self.closed.x[:] = x
+        self.closed.set_known(fixed)
+
+
+def refuse_impossible(system: System, x: Floats) -> None:
+    """Raise PhysicsRefused, naming the nodes, when a pressure of the state is not above zero."""
+    if not system.gas.names:
+        return
+    p = x[system.equations.columns["pressure"].span]
+    bad = np.flatnonzero(~(p > 0.0))
+    if len(bad):
+        order = bad[np.argsort(p[bad])]
+        names = [system.gas.names[k] for k in order]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004
+        msg = (
+            f"the demand cannot flow: the pressure would fall below zero at {shown}. Take less there, raise a pressure "
+            f"upstream, or run a compressor on the way."
+        )
+        raise PhysicsRefused(msg, names)
+
+
+def result_of(network: Network, system: System, X: Floats, run: Run) -> Result:
+    """Pack one steady state; NotConverged when the recomputed mismatch is not small."""
+    mismatches = certify(system, X[0])
+    value, where = worst(mismatches)
+    refuse_mismatch(value, where)
+    data = dataset(system, X, names_of(network)).isel(time=0)
+    data.attrs = {"case": network.name, "day": network.day, "mismatch": value, "worst": where}
+    return Result(
+        network, data, value, where, mismatches,
+        tuple((0.0, name, mode) for name, mode in run.modes.report().items()),
+        tuple(system.notes), tuple(system.dead), run.iterations,
+    )  # fmt: skip
+
+
+def refuse_mismatch(value: float, where: str) -> None:
+    """Raise NotConverged when a recomputed mismatch says that the answer is none."""
+    if not value <= ACCEPTED:
+        msg = f"the answer does not hold: recomputed outside the solver, the {where} is off by {value:.1e}"
+        raise NotConverged(msg)
