@@ -44,6 +44,8 @@ _TRUST_BELOW = 1e-12
 _FLOOR = 1e-4
 # A scaled matrix that shrinks some vector by more than this is singular in double precision.
 _SINGULAR = 1e-15
+# New static pivots are chosen only if the present ones served for 1, 2, 4, ... and at most so many factorisations.
+_MOST_PATIENCE = 32
 # A null vector's entry above this share of its largest one is suspicious.
 _SUSPICIOUS = 0.3
 
@@ -370,7 +372,7 @@ class LU:
             text = f"{bad.size} values of the matrix are not numbers"
             raise SingularSystem(text, rows.tolist(), np.unique(self._columns[bad]).tolist())
         if self._since_choice >= self._patience:
-            self._patience *= 2
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
             self.rematch(self._data)
             if self._eliminate():
                 return
