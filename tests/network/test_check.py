@@ -10,7 +10,7 @@ from serai.errors import CaseError
 from serai.network import Day, Network, read, table, write
 from serai.network.check import check
 from serai.network.network import FRICTION
-from serai.network.quantities import QUANTITIES
+from serai.network.quantities import QUANTITIES, quantities_of
 from serai.network.tables import KINDS
 from serai.units import UNITS
 
@@ -204,8 +204,14 @@ SETS = [
     (setpoint(",pressure,Z,70,bara,"), "setpoints.csv row 2, where: no element 'Z'"),
     (setpoint(",load,Town,70,mw,"), "setpoints.csv row 2, quantity: no quantity 'load'"),
     (setpoint(",presure,A,70,bara,"), "setpoints.csv row 2, quantity: no quantity 'presure'; did you mean pressure?"),
-    (setpoint(",ratio,P,1.2,,"), "setpoints.csv row 2, quantity: pipes have no ratio; they have flow"),
-    (setpoint(",flow,L,1,kg_per_s,"), "setpoints.csv row 2, quantity: lines have no flow; nothing can be set there"),
+    (
+        setpoint(",ratio,P,1.2,,"),
+        f"setpoints.csv row 2, quantity: pipes have no ratio; they have {', '.join(quantities_of('pipes'))}",
+    ),
+    (
+        setpoint(",flow,L,1,kg_per_s,"),
+        f"setpoints.csv row 2, quantity: lines have no flow; they have {', '.join(quantities_of('lines'))}",
+    ),
     (
         setpoint(",pressure,A,70,bar,"),
         "setpoints.csv row 2, unit: must be a unit of pressure (pa or kpa or mpa or bara or barg), got 'bar'",
@@ -314,7 +320,7 @@ def test_all_mistakes_at_once(tmp_path):
         "pipes.csv row 2, to_node: no element 'Bb' in gas_nodes; did you mean B?",
         "pipes.csv row 3, to_node: must differ from from_node, got 'A' twice",
         "setpoints.csv row 2, day: no day 'spring' in case.toml",
-        "setpoints.csv row 2, quantity: pipes have no ratio; they have flow",
+        f"setpoints.csv row 2, quantity: pipes have no ratio; they have {', '.join(quantities_of('pipes'))}",
         "setpoints.csv row 2, unit: must be empty, got 'mw'",
     ]
 

@@ -278,10 +278,7 @@ def _value(look: _Look, i: int, quantity: str, kind: str) -> Iterator[Mistake]:
         if quantity:
             yield look.mistake(i, "quantity", f"no quantity {quantity!r}{near(quantity, QUANTITIES)}")
     elif kind and kind not in q.kinds:
-        can = ", ".join(quantities_of(kind))
-        yield look.mistake(
-            i, "quantity", f"{kind} have no {quantity}; {f'they have {can}' if can else 'nothing can be set there'}"
-        )
+        yield look.mistake(i, "quantity", f"{kind} have no {quantity}; they have {', '.join(quantities_of(kind))}")
     if unit not in UNITS:
         yield look.mistake(i, "unit", f"no unit {unit!r}{near(unit, [u for u in UNITS if u])}")
         return

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d{1,4})?", re.ASCII)
+_SPECIAL = re.compile(r'[,;\t"\r\n]|^\s|\s$')  # what a cell is quoted for
 _FLOAT_DIGITS = 17  # a float is told apart from its neighbours by 17 significant digits
 _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
@@ -56,8 +57,7 @@ def number(text: str, unit: str = "", density: float = nan) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     factor, offset = _scale(unit, density)
-    mantissa = re.split("[eE]", text)[0]
-    if len(mantissa) > _FLOAT_DIGITS and len(re.sub("[-+.]", "", mantissa).lstrip("0")) > _FLOAT_DIGITS:
+    if len(text) > _FLOAT_DIGITS and _digits(text) > _FLOAT_DIGITS:
         try:
             value = float(Fraction(text) * Fraction(factor) + Fraction(offset))
         except OverflowError:
@@ -69,6 +69,11 @@ def number(text: str, unit: str = "", density: float = nan) -> float:
     if not isfinite(value):
         raise ValueError(text)
     return value
+
+
+def _digits(text: str) -> int:
+    """Return how many significant digits a decimal text has."""
+    return len(re.sub("[-+.]|[eE].*", "", text).lstrip("0"))
 
 
 def number_text(value: float, unit: str = "", density: float = nan) -> str:
@@ -177,9 +182,7 @@ def sheet_text(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _quoted(cell: str) -> str:
-    if any(c in ',;\t"\r\n' for c in cell) or cell != cell.strip():
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+    return '"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell
 
 
 # -------------------------------------------------------------------------------------------------------- tables
@@ -226,39 +229,37 @@ def read_table(path: Path, kind: str, density: float, mistakes: list[Mistake]) -
         units = [unit] * len(sheet.rows)
         if kind == "setpoints" and c.name == "value" and "unit" in places:
             units = [cells[places["unit"][0]] for _, cells in sheet.rows]
-        columns[c.name] = [
-            _cell(sheet, cells[k], c, u, density, Mistake(file, row, sheet.headers[k], ""), mistakes)
-            for (row, cells), u in zip(sheet.rows, units, strict=True)
-        ]
+        columns[c.name] = values = []
+        for (row, cells), u in zip(sheet.rows, units, strict=True):
+            try:
+                values.append(_cell(sheet, cells[k], c, u, density))
+            except ValueError as error:
+                values.append(None)
+                mistakes.append(Mistake(file, row, sheet.headers[k], f"must be {error}, got {cells[k].strip()!r}"))
     headers = {name: (sheet.headers[k], unit) for name, (k, unit) in places.items()}
     return Read(table(kind, **columns), tuple(row for row, _ in sheet.rows), headers)
 
 
-def _cell(  # noqa: PLR0911, PLR0917 - the inside of one loop
-    sheet: Sheet, text: str, column: Column, unit: str, density: float, place: Mistake, mistakes: list[Mistake]
-) -> Any:
-    """Return the SI value of one cell; None = default, also after a mistake."""
+def _cell(sheet: Sheet, text: str, column: Column, unit: str, density: float) -> Any:
+    """Return the SI value of one cell, None = default; ValueError says what it must be."""
     if column.type is str:
         return text or None
-    if not text.strip():
+    if not text.strip() or unit not in UNITS:  # check says so, at the unit
         return None
-    wanted = "a number"
-    try:
-        if column.type is bool:
-            wanted = "true or false"
+    if column.type is bool:
+        try:
             return (*_YES, *_NO).index(text.strip().lower()) < len(_YES)
-        if unit not in UNITS:
-            return None  # check says so, at the unit
+        except ValueError:
+            raise ValueError("true or false") from None
+    try:
         value = number(sheet.cell(text), unit, density)
-        if column.type is float:
-            return value
-        wanted = "a whole number"
-        if value == int(value):
-            return int(value)
     except ValueError:
-        pass
-    mistakes.append(Mistake(place.file, place.row, place.column, f"must be {wanted}, got {text.strip()!r}"))
-    return None
+        raise ValueError("a number") from None
+    if column.type is int:
+        if not value.is_integer():
+            raise ValueError("a whole number")
+        return int(value)
+    return value
 
 
 def table_text(t: Table, density: float) -> str:
