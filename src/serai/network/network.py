@@ -100,6 +100,7 @@ class Network:
     utc_offset: float = 0.0
     sources: Mapping[str, str] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _active: dict[str, Table] = field(default_factory=dict, init=False, repr=False, compare=False)  # found so far
 
     def __post_init__(self) -> None:
         """Index every name by its kind."""
@@ -129,8 +130,10 @@ class Network:
 
     def active(self, kind: str) -> Table:
         """Return the rows of a kind that are in service."""
-        t = self[kind]
-        return t.where(t["status"] == "in service") if len(t) else t
+        if kind not in self._active:
+            t = self[kind]
+            self._active[kind] = t.where(t["status"] == "in service") if len(t) else t
+        return self._active[kind]
 
     def on(self, day: str) -> Network:
         """Return the same network on another operating day."""

@@ -9,6 +9,7 @@ A column whose name starts with `x_` is carried along unread: it survives every 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -522,7 +523,7 @@ class Table:
         """Iterate over the names."""
         return iter(self.names)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names, in row order."""
         return tuple(self._rows)
