@@ -103,7 +103,8 @@ def _same(text: str, value: float, unit: str, density: float) -> bool:
         back = number(text, unit, density)
     except ValueError:
         return False
-    return back == value and copysign(1.0, back) == copysign(1.0, value)
+    # a unit with an offset has no negative zero: 0 barg or 0 K is neither
+    return back == value and (bool(UNITS[unit].offset) or copysign(1.0, back) == copysign(1.0, value))
 
 
 # ------------------------------------------------------------------------------------------------------- headers
