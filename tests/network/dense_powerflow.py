@@ -117,6 +117,7 @@ def power_flow(network, tolerance=1e-11, steps=60):  # noqa: C901, PLR0915 - one
     ref = np.array(sorted(angle), int)
     a = np.setdiff1d(np.flatnonzero(alive), ref)
     m = np.setdiff1d(np.flatnonzero(alive), pv_or_ref)
+
     def power(V):
         size, current = np.abs(V), Y @ V
         F = V * np.conj(current) + drawn[0] + drawn[1] * size + drawn[2] * size**2

@@ -50,9 +50,9 @@ _USED = {
     "flow_control": "name from_junction to_junction controlled_mdot_kg_per_s control_active in_service",
 }
 # Columns that a hydraulic pipeflow does not read: starting values, heat, storage levels, drawing, imports.
-_INERT = frozenset(
+_INERT = (
     "pn_bar tfluid_k type std_type sections text_k qext_w outer_diameter_mm init_m_stored_kg min_m_stored_kg"
-    " max_m_stored_kg m_stored_kg profile_id geo alpha_w_per_m2k".split()  # noqa: SIM905 - a list is five times as long
+    " max_m_stored_kg m_stored_kg profile_id geo alpha_w_per_m2k"
 )
 _HEAT = ("heat_consumer", "heat_exchanger", "circ_pump_mass", "circ_pump_pressure")
 _HARMLESS = ("controller", "pipe_geodata", "junction_geodata", "output_writer")
@@ -132,7 +132,7 @@ class _Reader:
             if name.startswith(("_", "res_")) or not hasattr(frame, "columns") or not len(frame):
                 continue
             if name in _USED:
-                known = set(_USED[name].split()) | _INERT
+                known = {*_USED[name].split(), *_INERT.split()}
                 for column in frame.columns:
                     if column in known or "stanet" in column or is_default(frame[column].tolist()):
                         continue
@@ -351,6 +351,11 @@ class _Reader:
         for i, r, extra in self._rows("compressor"):
             # pandapipes' compression work is adiabatic without losses
             name = self._between("compressor", "compressors", i, r, efficiency=1.0, **extra)
+            heights = [number(self.junction[r[f"{e}_junction"]], "height_m", 0.0) for e in ("from", "to")]
+            if heights[0] != heights[1]:
+                self.draft.notes.append(
+                    f"compressor {i}: its ends differ in height; pandapipes adds the weight of the gas between them"
+                )
             self.draft.know("ratio", name, r["pressure_ratio"])
         for i, r, extra in self._rows("pump"):
             self.draft.lost.append(f"pump {i}: its curve of lift (carried as a compressor without lift)")

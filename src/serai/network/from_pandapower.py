@@ -29,9 +29,8 @@ from serai.network.conversion import (
     records,
     text,
 )
-
 from serai.network.network import Network
-from serai.network.tables import table
+from serai.network.tables import table as build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +74,7 @@ _USED = {
     "switch": "bus element et type closed name z_ohm in_ka",
 }
 # Columns that runpp does not read: short circuit, three-phase, thermal, planning, drawing, optimisation.
-_INERT = frozenset(
+_INERT = (
     "std_type type df geo max_loading_percent controllable oltc vector_group sn_mva slack_weight max_step in_ka"
     " current_source min_p_mw max_p_mw min_q_mvar max_q_mvar min_vm_pu max_vm_pu soc_percent min_e_mwh max_e_mwh"
     " r0_ohm_per_km x0_ohm_per_km c0_nf_per_km g0_us_per_km endtemp_degree alpha temperature_degree_celsius tdpf"
@@ -90,7 +89,7 @@ _INERT = frozenset(
     " rft0_pu xft0_pu rtf0_pu xtf0_pu gf0_pu bf0_pu gt0_pu bt0_pu origin_id origin_class terminal description"
     " substation zone area subnet voltLvl uuid id coords parallel_circuits"
     " tap2_side tap2_neutral tap2_min tap2_max tap2_step_percent tap2_step_degree tap2_pos tap2_changer_type"
-    " id_characteristic_table id_characteristic_spline".split()  # noqa: SIM905 - a list is ten times as long
+    " id_characteristic_table id_characteristic_spline"
 )
 _OPTIONS = {
     "trafo_model": "t", "calculate_voltage_angles": True, "consider_line_temperature": False, "tdpf": False,
@@ -174,7 +173,7 @@ class _Reader:
                 self.draft.lost.append(f"user_pf_options: {option} = {self.options[option]!r}")
 
     def _columns(self, name: str, frame: Any) -> None:
-        known = set(_USED[name].split()) | _INERT
+        known = {*_USED[name].split(), *_INERT.split()}
         for column in frame.columns:
             if column not in known and not is_default(frame[column].tolist()):
                 self.draft.lost.append(f"{name}: column {column} is not understood (kept as x_{column})")
@@ -566,7 +565,8 @@ class _Reader:
             status = self._status(r)
             name = self._add(
                 "hvdc_links", "dcline", i, r,
-                from_bus=self._at(r[f"{ends[0]}_bus"]), to_bus=self._at(r[f"{ends[1]}_bus"]), status=status, active_power_min=0.0, active_power_max=number(r, "max_p_mw") * MEGA,
+                from_bus=self._at(r[f"{ends[0]}_bus"]), to_bus=self._at(r[f"{ends[1]}_bus"]), status=status,
+                active_power_min=0.0, active_power_max=number(r, "max_p_mw") * MEGA,
                 loss_constant=number(r, "loss_mw", 0.0) * MEGA, loss_share=number(r, "loss_percent", 0.0) / 100.0,
                 x_reversed=ends[0] == "to", **extra,
             )  # fmt: skip
@@ -606,7 +606,7 @@ def _as_branch(
     if plain["iron_loss"] or plain["no_load_current"]:
         raise SeraiError(f"transformer {row}: vk or vkr below zero together with a magnetising branch")
     buses = [{"name": "h", "voltage": hv["vn_kv"] * KILO}, {"name": "l", "voltage": lv["vn_kv"] * KILO}]
-    tables = {"buses": table("buses", buses), "transformers": table("transformers", [plain])}
+    tables = {"buses": build("buses", buses), "transformers": build("transformers", [plain])}
     pi = pi_branches(Network(tables=tables, base_power=base))
     return {
         "resistance": float(pi.r[0]) * sign[0],
