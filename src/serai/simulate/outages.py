@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from serai.errors import NoReference, PhysicsRefused, SeraiError, UnknownName
+from serai.errors import NoReference, NoSwing, PhysicsRefused, SeraiError, UnknownName
 from serai.known import Known
 from serai.simulate.steady import steady
 
@@ -72,8 +72,9 @@ def _lose(
     lost = Known("in_service", name, 0.0, source="outage")
     try:
         found = steady(network, (*knowns, lost, *_redispatch(network, name, intact)), hour=hour)
-    except (PhysicsRefused, NoReference) as error:
-        row.update(status=REFUSED, finding=str(error))
+    except (PhysicsRefused, NoReference, NoSwing) as error:
+        lack = max(error.lack, 0.0) if isinstance(error, NoSwing) else 0.0
+        row.update(status=REFUSED, finding=str(error), unserved_gas=lack)
         return row
     except SeraiError as error:
         row.update(status=NO_ANSWER, finding=str(error))

@@ -178,7 +178,7 @@ class _Day:
             self.run.close(self.run.modes.renew(), self.x)
             return
         old = self.system
-        system = System(self.network, knowns, cell=self.cell)
+        system = System(self.network, knowns, cell=self.cell, steady=False)
         x = system.equations.columns.start()
         for quantity, block in system.equations.columns.blocks.items():
             if quantity not in old.equations.columns:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from serai.errors import NoReference, NotClosed, SeraiError
+from serai.errors import NoReference, NoSwing, NotClosed, SeraiError
 from serai.known import Known
 from serai.system import gas as gas_part
 from serai.system import power as power_part
@@ -55,9 +55,9 @@ class System:
     """
 
     def __init__(
-        self, network: Network, knowns: Iterable[Known], *, cell: float | None = None, distributed: bool = False
+        self, network: Network, knowns: Iterable[Known], *, cell: float | None = None, distributed: bool = False, steady: bool = True
     ) -> None:
-        """Build the equations; pipes are cut into cells of at most `cell` [m].
+        """Build the equations; pipes are cut into cells of at most `cell` [m]; `steady`: every gas island must balance.
 
         Raises UnknownName, SeraiError (Knowns that fit nothing) and NoReference (an island without a pressure).
         """
@@ -67,6 +67,7 @@ class System:
         self.notes: list[tuple[str, str]] = []
         self.dead: list[tuple[str, str]] = []
         self.cell = cell
+        self.steady = steady
         self.distributed = distributed
         self.known_at: dict[str, set[str]] = defaultdict(set)
         for k in given:
@@ -154,13 +155,23 @@ class System:
         withdrawn = self.withdrawals(g)
         with_flow = {int(island[k]) for k, (value, free) in withdrawn.items() if free or value != 0.0}
         with_pressure = {int(island[k]) for k in self._pressed(g)}
-        for number in sorted(with_flow - with_pressure):
+        swinging = {int(island[k]) for k, (_, free) in withdrawn.items() if free}
+        for number in sorted(with_flow if self.steady else ()):
             nodes = [g.names[k] for k in np.flatnonzero(island == number) if k < g.shown]
-            msg = (
-                f"gas island of {len(nodes)} nodes ({_some(nodes)}): no pressure is known in it, only flows. Give the "
-                f"pressure of one node, supply or offtake, or the outlet or inlet pressure of a station."
-            )
-            raise NoReference(msg, missing=nodes)
+            text = f"gas island of {len(nodes)} nodes ({_some(nodes)})"
+            if number not in with_pressure:
+                msg = (
+                    f"{text}: no pressure is known in it, only flows. Give the pressure of one node, supply or offtake, "
+                    f"or the outlet or inlet pressure of a station."
+                )
+                raise NoReference(msg, missing=nodes)
+            if number not in swinging:
+                lack = sum(value for k, (value, _) in withdrawn.items() if island[k] == number)
+                msg = (
+                    f"{text}: every supply and withdrawal is given, so nothing can balance it; the withdrawals exceed the "
+                    f"supplies by {lack:.4g} kg/s before fuel. Give one supply or offtake a pressure instead of its flow."
+                )
+                raise NoSwing(msg, nodes, lack)
         return [g.names[k] for k in range(g.shown) if island[k] not in with_flow | with_pressure]
 
     def _pressed(self, g: GasGraph) -> list[int]:
