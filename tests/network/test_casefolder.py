@@ -219,16 +219,17 @@ def test_a_writer_that_fails_leaves_the_old_case(folder, small, monkeypatch):
         assert [f.name for f in folder.parent.iterdir()] == ["small"]
 
 
-def test_an_exchange_that_fails_half_way_is_undone(folder, small, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()], ids=["disk", "interrupt"])
+def test_an_exchange_that_fails_half_way_is_undone(folder, small, monkeypatch, error):
     rename = Path.rename
 
     def only_the_old(self, target):
         if self.name == "new":
-            raise OSError(5, "Input/output error")
+            raise error
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", only_the_old)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(type(error)):
         write(small, folder)
     assert read(folder).name == "small"
 

@@ -228,7 +228,12 @@ SETS = [
     (setpoint(",pressure,A,much,bara,"), "setpoints.csv row 2, value: must be a number, got 'much'"),
     (setpoint("summer,pressure,A,70,bara,"), "setpoints.csv row 2, day: no day 'summer' in case.toml"),
     (setpoint("winter,pressure,A,70,bara,q"), "setpoints.csv row 2, profile: no profile 'q' on winter"),
-    (setpoint(",pressure,A,70,bara,q"), "setpoints.csv row 2, profile: no profile 'q'"),
+    (setpoint(",pressure,A,70,bara,q"), "setpoints.csv row 2, profile: no profile 'q' on winter"),
+    (setpoint(",pressure,A,70,bara,pp"), "setpoints.csv row 2, profile: no profile 'pp' on winter; did you mean p?"),
+    (
+        {**setpoint(",pressure,A,70,bara,q"), "case.toml": 'name = "no days"'},
+        "setpoints.csv row 2, profile: no profile 'q': case.toml has no [[days]]",
+    ),
     (
         setpoint(",pressure,A,70,bara,\n,pressure,A,71,bara,"),
         "setpoints.csv row 3, where: pressure of 'A' is already given in row 2",
@@ -263,6 +268,7 @@ TOML = [
     (toml("[gas.composition]\nmethane = 90"), "case.toml, gas.composition.methane: must be at most 1, got 90"),
     ({"case.toml": "days = 3"}, "case.toml, days: must be tables: [[days]]"),
     (toml('[[days]]\nnote = ""'), "case.toml, days 2, name: must be given"),
+    (toml('[[days]]\nname = ""'), "case.toml, days 2, name: must be given"),
     (toml('[[days]]\nname = "winter"'), "case.toml, days 2, name: 'winter' is given twice"),
     ({"case.toml": 'day = "x"\n[[days]]\nname = "y"'}, "case.toml, day: no day 'x' under [[days]]"),
     ({"profiles/winter.csv": None}, "profiles/winter.csv: does not exist, but case.toml names it"),
@@ -325,6 +331,14 @@ def test_all_mistakes_at_once(tmp_path):
     ]
 
 
+def test_a_profile_must_exist_on_every_day_that_has_no_set_point_of_its_own(tmp_path):
+    days = toml('[[days]]\nname = "summer"')
+    assert mistakes(tmp_path, **days, **setpoint(",pressure,A,70,bara,p")) == [
+        "setpoints.csv row 2, profile: no profile 'p' on summer"
+    ]
+    assert mistakes(tmp_path, **days, **setpoint(",pressure,A,70,bara,p\nsummer,pressure,A,60,bara,")) == []
+
+
 def test_rows_are_those_of_the_spreadsheet(tmp_path):
     text = f'{PIPES},source\nP,A,B,1,500,"two\nlines"\n,,,,,\nQ,A,B,-1,500,\n'
     assert mistakes(tmp_path, **more("pipes", text)) == ["pipes.csv row 4, length_km: must be above 0, got -1"]
@@ -344,9 +358,10 @@ def test_a_network_of_a_converter_is_checked_too():
 
 def test_profiles_of_a_network():
     profiles = {"p": np.ones(24), "q": np.ones(30), "r": np.r_[np.ones(29), nan]}
-    network = Network(days={"winter": Day("winter", profiles)}, day="wintr")
+    network = Network(days={"winter": Day("winter", profiles), "": Day("")}, day="wintr")
     assert [str(m) for m in check(network)] == [
         "case.toml, day: no day 'wintr' under [[days]]; did you mean winter?",
+        "case.toml, days: every day needs a name",
         "profiles, p: day winter: has 24 hours; every profile of winter needs 30",
         "profiles row 31, r: day winter: must be a number, got nan",
     ]

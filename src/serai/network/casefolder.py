@@ -220,8 +220,9 @@ def _read_days(folder: Path, given: Any, mistakes: list[Mistake]) -> dict[str, D
         toml = _Toml(f"days {i}, ", mistakes)
         values = toml.values(d, columns, ())
         name = values.get("name", "")
-        if not name and "name" not in d:
+        if not name:
             toml.wrong("name", "must be given")
+            continue
         if name in days:
             toml.wrong("name", f"{name!r} is given twice")
         file = values.get("profiles", "")
@@ -316,14 +317,13 @@ def _replaced(folder: Path) -> Any:
 
 def _exchange(folder: Path, new: Path, old: Path) -> None:
     """Put `new` in the place of `folder`; when that fails, what was there stays there."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    folder.rename(old)
     try:
+        if folder.exists():
+            folder.rename(old)
         new.rename(folder)
-    except OSError:
-        old.rename(folder)
+    except BaseException:  # an interrupt too: `old` is deleted with the temporary folder
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -247,27 +246,39 @@ def _setpoints(look: _Look, kinds: Mapping[str, tuple[str, int]]) -> list[Mistak
     """Look for set-points of nothing, of the wrong quantity or unit, on unknown days, or given twice."""
     t = look.table
     found: list[Mistake] = []
-    seen: dict[tuple[str, str, str], int] = {}
-    profiles = defaultdict(set, {name: set(day.profiles) for name, day in look.network.days.items()})
-    everywhere = set[str]().union(*profiles.values())
-    for i in range(len(t)):
-        day, quantity, where, profile = (str(t[c][i]) for c in ("day", "quantity", "where", "profile"))
+    keys = [(str(d), str(q), str(w)) for d, q, w in zip(t["day"], t["quantity"], t["where"], strict=True)]
+    rows: dict[tuple[str, str, str], int] = {}
+    for i, key in enumerate(keys):
+        rows.setdefault(key, i)
+    for i, (day, quantity, where) in enumerate(keys):
         if where and where not in kinds:
             hint = near(where, kinds) if len(found) < HINTS else ""
             found.append(look.mistake(i, "where", f"no element {where!r}{hint}"))
         if day and day not in look.network.days:
             found.append(look.mistake(i, "day", f"no day {day!r} in case.toml{near(day, look.network.days)}"))
-        elif profile and profile not in (profiles[day] if day else everywhere):
-            known = profiles[day] if day else everywhere
-            found.append(
-                look.mistake(i, "profile", f"no profile {profile!r}{f' on {day}' if day else ''}{near(profile, known)}")
-            )
-        first = seen.setdefault((day, quantity, where), i)
+        elif t["profile"][i]:
+            found += _profile(look, i, keys[i], rows)
+        first = rows[keys[i]]
         if first != i:
             row = look.mistake(first, "where", "").row
             found.append(look.mistake(i, "where", f"{quantity} of {where!r} is already given in row {row}"))
         found += _value(look, i, quantity, kinds.get(where, ("", 0))[0])
     return found
+
+
+def _profile(
+    look: _Look, i: int, key: tuple[str, str, str], rows: Mapping[tuple[str, str, str], int]
+) -> Iterator[Mistake]:
+    """Look whether the profile of one set-point exists on every day on which the set-point holds."""
+    day, quantity, where = key
+    profile, days = str(look.table["profile"][i]), look.network.days
+    # a set-point of every day gives way to one of the day itself
+    holds = [day] if day else [d for d in days if (d, quantity, where) not in rows]
+    for d in holds:
+        if profile not in days[d].profiles:
+            yield look.mistake(i, "profile", f"no profile {profile!r} on {d}{near(profile, days[d].profiles)}")
+    if not days:
+        yield look.mistake(i, "profile", f"no profile {profile!r}: case.toml has no [[days]]")
 
 
 def _value(look: _Look, i: int, quantity: str, kind: str) -> Iterator[Mistake]:
@@ -305,6 +316,8 @@ def _days(network: Network) -> list[Mistake]:
     if network.day and network.day not in network.days:
         text = f"no day {network.day!r} under [[days]]{near(network.day, network.days)}"
         found.append(Mistake("case.toml", 0, "day", text))
+    if "" in network.days:
+        found.append(Mistake("case.toml", 0, "days", "every day needs a name"))
     for day in network.days.values():
         longest = max([HOURS, *(len(v) for v in day.profiles.values())])
         for name, values in day.profiles.items():
