@@ -6,8 +6,8 @@ SeraiError
 ├── Untranslated         a converter met things that it cannot carry; `items` lists them
 ├── UnknownName          a name, quantity or unit that the network does not have
 ├── NotClosed            the Knowns do not close the laws: something is missing or given twice
-│   ├── NoReference      an island without a pressure (gas) or without an angle (power)
-│   └── NoSwing          a gas island in which every flow is given
+│   └── NoReference      a part without a pressure (gas) or without an angle (power)
+│       └── NoSwing      a gas island in which every flow is given
 ├── SingularSystem       the matrix is singular although its structure is not
 ├── NotConverged         Newton ended without an answer
 │   └── ModeCycle        limits and modes kept switching each other
@@ -87,19 +87,16 @@ class NotClosed(SeraiError):  # noqa: N818 - reads as what happened
 
 
 class NoReference(NotClosed):
-    """An island in which no pressure (gas) or no angle (power) is known."""
+    """A part without a pressure (gas) or without an angle (power); `missing` names it, `island` all that hangs with it."""
 
-
-class NoSwing(NotClosed):
-    """A gas island in which every supply and withdrawal is given: nothing can balance it.
-
-    `lack` [kg/s] is what its withdrawals take beyond its supplies.
-    """
-
-    def __init__(self, text: str, missing: Sequence[str] = (), lack: float = 0.0) -> None:
-        """Keep the nodes and the amount beside the text."""
-        self.lack = lack
+    def __init__(self, text: str, missing: Sequence[str] = (), island: Sequence[str] = ()) -> None:
+        """Keep the named places beside the text."""
+        self.island = tuple(island)
         super().__init__(text, missing=missing)
+
+
+class NoSwing(NoReference):
+    """A gas island in which every supply and withdrawal is given: nothing can balance it."""
 
 
 class SingularSystem(SeraiError):  # noqa: N818 - reads as what happened

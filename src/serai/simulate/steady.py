@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serai.errors import NotConverged, PhysicsRefused
+from serai.errors import NotClosed, NotConverged, PhysicsRefused, SingularSystem
 from serai.simulate.certificate import certify, worst
 from serai.simulate.extract import dataset, names_of
 from serai.simulate.labelled import Result
@@ -79,10 +79,24 @@ class Run:
             if not self.modes.step(solution.x):
                 refuse_impossible(self.system, solution.x)
                 return solution
-            self.close(self.modes.fixed, solution.x)
-            solution = self.closed.solve()
+            solution = self._switched(solution.x)
             self.iterations += solution.iterations
         raise self.modes.cycled()
+
+    def _switched(self, x: Floats) -> Solution:
+        """Solve with the modes just switched; a station closed against the flow may leave its far side without a source."""
+        try:
+            self.close(self.modes.fixed, x)
+            return self.closed.solve()
+        except (NotClosed, SingularSystem):
+            closed = [name for name, mode in self.modes.report().items() if mode == "closed"]
+            if not closed:
+                raise
+            msg = (
+                f"the flow through {', '.join(closed)} would have to turn, against the station: what lies there has no "
+                f"other way. Take less (or feed less) there, open the station with `open` 1, or give a pressure there."
+            )
+            raise PhysicsRefused(msg, closed) from None
 
     def _first(self, *, cold: bool) -> Solution:
         try:

@@ -234,13 +234,26 @@ class _Pivoted:
         try:
             self._factors: Any = splu(csc_array(scaled))
         except RuntimeError:  # SuperLU met an exact zero pivot: look for the null vectors of a matrix close by
-            n = matrix.shape[0]
-            nudge = csr_array((np.full(n, 1e-10), pivots), shape=(n, n))
-            self._factors = splu(csc_array(scaled + nudge))
+            self._factors = self._nearby(scaled, pivots)
             self._refuse(*self._null_vectors(scaled, rounds=3)[1:])
         shrinks_to, left, right = self._null_vectors(scaled, rounds=1)
         if not shrinks_to > _SINGULAR:
             self._refuse(left, right)
+
+    @staticmethod
+    def _nearby(scaled: csr_array, pivots: tuple[Indices, Indices]) -> Any:  # noqa: ANN401 - a SuperLU object
+        """Factor the matrix with its possible pivots and its diagonal nudged, by more and more until it factors."""
+        n = scaled.shape[0]
+        places = np.concatenate([pivots[0], np.arange(n)]), np.concatenate([pivots[1], np.arange(n)])
+        random = np.random.default_rng(0)
+        for size in (1e-10, 1e-8, 1e-6):
+            nudge = csr_array((size * random.uniform(0.5, 1.0, 2 * n), places), shape=(n, n))
+            try:
+                return splu(csc_array(scaled + nudge))
+            except RuntimeError:
+                continue
+        text = "the matrix is singular, and so are the matrices close by"
+        raise SingularSystem(text)
 
     def solve(self, rhs: Floats) -> Floats:
         """Solve A x = rhs, (n,)."""

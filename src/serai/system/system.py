@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 PRESSURES = ("pressure", "outlet_pressure", "inlet_pressure")
+DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow", "power")  # set-points that part the pressures of two sides
 
 
 @dataclass(frozen=True)
@@ -145,34 +146,51 @@ class System:
         return gas_part.graph(net, self.cell)
 
     def _islands(self) -> list[str]:
-        """Return the nodes of idle islands; NoReference for an island with flows and no pressure."""
+        """Return the nodes of idle islands; NoReference or NoSwing for a part of the network that is not determined.
+
+        An island is what hangs together; a zone is what still does when stations that hold a pressure or a flow, and
+        closed valves, are taken out. Each zone needs a pressure; each island needs a supply or offtake that swings.
+        """
         g = gas_part.graph(self.network, None)
         if not g.names:
             return []
         start, end = g.ends()
-        n = len(g.names)
-        _, island = connected_components(coo_array((np.ones(len(start)), (start, end)), shape=(n, n)), directed=False)
+        apart = {k.where for k in self.knowns if k.quantity in DECOUPLING or (k.quantity == "open" and k.value == 0.0)}
+        through = np.array([e.element not in apart for e in g.edges], dtype=bool)
+        island = _labels(len(g.names), start, end)
+        zone = _labels(len(g.names), start[through], end[through])
         withdrawn = self.withdrawals(g)
-        with_flow = {int(island[k]) for k, (value, free) in withdrawn.items() if free or value != 0.0}
-        with_pressure = {int(island[k]) for k in self._pressed(g)}
+        pressed = self._pressed(g)
+        moving = {int(island[k]) for k, (value, free) in withdrawn.items() if free or value != 0.0}
+        idle = np.array([k not in moving | {int(island[p]) for p in pressed} for k in island], dtype=bool)
+        if self.steady:
+            self._determined(g, island, zone, pressed, moving)
+        return [g.names[k] for k in range(g.shown) if idle[k]]
+
+    def _determined(self, g: GasGraph, island: Ints, zone: Ints, pressed: list[int], moving: set[int]) -> None:
+        pinned = {int(zone[k]) for k in pressed}
+        for number in dict.fromkeys(int(z) for z, i in zip(zone, island, strict=True) if int(i) in moving):
+            if number in pinned:
+                continue
+            nodes = [g.names[k] for k in np.flatnonzero(zone == number)]
+            whole = [g.names[k] for k in np.flatnonzero(island == island[zone == number][0])]
+            what = "island" if len(whole) == len(nodes) else "zone between stations"
+            msg = (
+                f"gas {what} of {len(nodes)} nodes ({_some(nodes)}): no pressure is known in it, only flows. Give the "
+                f"pressure of one node, supply or offtake, the outlet or inlet pressure of a station, or a ratio."
+            )
+            raise NoReference(msg, missing=nodes, island=whole)
+        withdrawn = self.withdrawals(g)
         swinging = {int(island[k]) for k, (_, free) in withdrawn.items() if free}
-        for number in sorted(with_flow if self.steady else ()):
-            nodes = [g.names[k] for k in np.flatnonzero(island == number) if k < g.shown]
-            text = f"gas island of {len(nodes)} nodes ({_some(nodes)})"
-            if number not in with_pressure:
-                msg = (
-                    f"{text}: no pressure is known in it, only flows. Give the pressure of one node, supply or offtake, "
-                    f"or the outlet or inlet pressure of a station."
-                )
-                raise NoReference(msg, missing=nodes)
-            if number not in swinging:
-                lack = sum(value for k, (value, _) in withdrawn.items() if island[k] == number)
-                msg = (
-                    f"{text}: every supply and withdrawal is given, so nothing can balance it; the withdrawals exceed the "
-                    f"supplies by {lack:.4g} kg/s before fuel. Give one supply or offtake a pressure instead of its flow."
-                )
-                raise NoSwing(msg, nodes, lack)
-        return [g.names[k] for k in range(g.shown) if island[k] not in with_flow | with_pressure]
+        for number in sorted(moving - swinging):
+            nodes = [g.names[k] for k in np.flatnonzero(island == number)]
+            lack = sum(value for k, (value, _) in withdrawn.items() if island[k] == number)
+            msg = (
+                f"gas island of {len(nodes)} nodes ({_some(nodes)}): every supply and withdrawal is given, so nothing can "
+                f"balance it; the withdrawals exceed the supplies by {lack:.4g} kg/s before fuel. Give one supply or "
+                f"offtake a pressure instead of its flow."
+            )
+            raise NoSwing(msg, missing=nodes, island=nodes)
 
     def _pressed(self, g: GasGraph) -> list[int]:
         """Return the nodes whose pressure a Known gives."""
@@ -442,6 +460,12 @@ def _with_positions(network: Network, knowns: list[Known]) -> Network:
         values[t.row(known.where)] = in_words if column == "status" else known.value
         changed[kind] = t.replace(**{column: values})
     return network.with_tables(**changed) if changed else network
+
+
+def _labels(n: int, start: Ints, end: Ints) -> Ints:
+    """Return the connected component of each of n nodes (n,)."""
+    joined = coo_array((np.ones(len(start)), (start, end)), shape=(n, n))
+    return np.asarray(connected_components(joined, directed=False)[1], dtype=np.intp)
 
 
 def _say(known: Known) -> str:
