@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 
 from serai.errors import NotClosed, NotConverged, SingularSystem
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from scipy.sparse import csc_array
 
     from serai.sparse import NewtonResult
+    from serai.system.columns import Block
     from serai.system.equations import Stamp
     from serai.system.system import Fixed, System
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 TOLERANCE = 1e-9  # of the scaled residual: 1e-9 of the highest pressure, of the total supply, of the base power
+LIKELY = (0.8, 1.2)  # per unit: a cold start takes no magnitude from beyond
 COLD_DROP = 0.05  # share of p2 that a pipe loses at the flow over which a cold start smooths it
 
 ADVICE = {
@@ -39,6 +42,11 @@ ADVICE = {
     "reactive_power": "give its reactive_power or magnitude",
     "imbalance": "give an angle in its island",
 }
+
+
+GRID_ADVICE = (
+    ". The grid may be unable to carry what is asked there: take less load, hold more voltages nearby, or close a line"
+)
 
 
 @dataclass(frozen=True)
@@ -175,23 +183,24 @@ class Closed:
     # ------------------------------------------------------------------- solve
 
     def solve(self, *, cold: bool = False, tolerance: float = TOLERANCE, max_iterations: int = 60) -> Solution:
-        """Solve from the present x; `cold` begins with smoothed friction and a linear grid.
+        """Solve from the present x; `cold` begins with smoothed friction and the linear power flow.
 
         Raises NotConverged or SingularSystem, naming the worst element.
         """
         scale = self.column_scales[self.free]
+        steps = 0
         if cold:
             self._start_grid()
-            smooth = self._smoothed()
-            self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False)
-            for stamp, eps in smooth:
-                stamp.set(eps=eps)
-            self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
+            if smooth := self._smoothed():
+                steps = self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False).iterations
+                for stamp, eps in smooth:
+                    stamp.set(eps=eps)
+                self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
         result = self._newton(self.x[self.free] / scale, max_iterations=max_iterations, tolerance=tolerance, last=True)
         self.x[self.free] = result.x * scale
         worst = self.system.equations.row_name(result.worst) if len(result.residual) else ("", "")
         return Solution(
-            self.x.copy(), result.iterations, float(np.max(np.abs(result.residual), initial=0.0)), worst,
+            self.x.copy(), steps + result.iterations, float(np.max(np.abs(result.residual), initial=0.0)), worst,
             self.matrix().statistics.fallbacks,
         )  # fmt: skip
 
@@ -205,7 +214,8 @@ class Closed:
             raise self._named(error) from None
         if last and not result.converged:
             label, name = self.system.equations.row_name(result.worst)
-            msg = f"no answer found: {result.reason}; it is worst in the {label} of {name}"
+            advice = GRID_ADVICE if label.endswith("power balance") else ""
+            msg = f"no answer found: {result.reason}; it is worst in the {label} of {name}{advice}"
             raise NotConverged(msg)
         self.x[self.free] = result.x * self.column_scales[self.free]
         return result
@@ -233,33 +243,59 @@ class Closed:
         return before
 
     def _start_grid(self) -> None:
-        """Start angles from the linear (DC) power flow and magnitudes from 1 per unit where none is known."""
+        """Start from the linear power flow: angles by 1/x of the branches, then magnitudes by Q/V at these angles.
+
+            P = B' a            P_i, a_i  injection [pu] and angle [rad], B' from the reactances and ratios
+            Q = M v             M = Im(diag(e) conj(Y) diag(conj(e))), e = exp(j a): exact but for Q/v, where v is 1
+        """
         power = self.system.power
         if not power.names:
             return
-        c = self.system.equations.columns
-        angle = c["angle"]
-        n, (f, t) = len(power.names), power.ends
+        c, n, (f, t) = self.system.equations.columns, len(power.names), power.ends
+        P, Q = self._injected()
         pick = power.alive_branch
         b, ratio, shift = (x[pick] for x in (power.branches.x, power.branches.ratio, power.branches.shift))
         b = 1.0 / (np.where(b == 0.0, 1e-4, b) * ratio)
-        P = np.zeros(n)
-        for g in power.generators:
-            P[power.at(g)] += self.x[c.find("active_power", g)]
-        P = (P - self.x[c["active_withdrawal"].span]) / self.system.network.base_power
         np.add.at(P, f, b * shift)
         np.add.at(P, t, -b * shift)
-        fixed = np.array([angle.first + k in self.fixed for k in range(n)])
-        value = np.where(fixed, self.x[angle.span], 0.0)
-        B = coo_array((np.r_[b, b, -b, -b], (np.r_[f, t, f, t], np.r_[f, t, t, f])), shape=(n, n)).tocsc()
-        free = np.flatnonzero(~fixed)
-        if len(free):
-            rhs = P[free] - (B[free] @ value)
-            try:
-                value[free] = splu(B[free][:, free].tocsc()).solve(rhs)
-            except RuntimeError:  # no linear answer: begin flat
-                value[free] = 0.0
-        self.x[angle.span] = np.clip(value, -3.0, 3.0)
+        both = np.r_[f, t, f, t], np.r_[f, t, t, f]
+        angle, magnitude = c["angle"], c["magnitude"]
+        B = coo_array((np.r_[b, b, -b, -b], both), shape=(n, n)).tocsc()
+        self._spread(B, P, angle, (-3.0, 3.0))
+        yff, yft, ytf, ytt = (y[pick] for y in power.branches.admittances())
+        Y = coo_array((np.r_[yff, ytt, yft, ytf], both), shape=(n, n)).tocsc()
+        shunt = np.zeros(n, complex)
+        for s in self.system.equations.stamps_of("shunt"):
+            y = (s.get("G") + 1j * s.get("B")) / self.system.network.base_power
+            np.add.at(shunt, s.columns[0] - magnitude.first, y)
+        e = diags_array(np.exp(1j * self.x[angle.span]))
+        M = (e @ (Y + diags_array(shunt)).conj() @ e.conj()).imag.tocsc()
+        self._spread(M, Q, magnitude, LIKELY)
+
+    def _injected(self) -> tuple[Floats, Floats]:
+        """Return active and reactive power into every node [pu], (n,) each, as far as the present x tells."""
+        eq, n = self.system.equations, len(self.system.power.names)
+        if "link_sent" in eq.columns:
+            self.x[eq.columns["link_received"].span] = self.x[eq.columns["link_sent"].span]
+        first = next(first for label, _, first, _ in eq.row_blocks if label == "active power balance")
+        power = np.zeros(2 * n)
+        for law, sign in (("production", 1.0), ("consumption", -1.0), ("voltage_dependent_load", -1.0)):
+            for s in eq.stamps_of(law):
+                np.add.at(power, s.rows[0] - first, sign * self.x[s.columns[0]] / self.system.network.base_power)
+        return power[:n], power[n:]
+
+    def _spread(self, A: csc_array, rhs: Floats, block: Block, likely: tuple[float, float]) -> None:
+        """Fill the free columns of a block with the answer of A x = rhs inside its likely range, or leave them."""
+        known = np.array([k in self.fixed for k in range(block.first, block.first + len(block))])
+        value, free = np.where(known, self.x[block.span], 0.0), np.flatnonzero(~known)
+        if not len(free):
+            return
+        try:
+            answer = splu(A[free][:, free].tocsc()).solve(rhs[free] - A[free] @ value)
+        except RuntimeError:  # no linear answer: begin flat
+            return
+        at = block.first + free
+        self.x[at] = np.where(np.isfinite(answer), np.clip(answer, *likely), self.x[at])
 
 
 def _lacking(missing: list[tuple[str, str]]) -> list[str]:
