@@ -29,7 +29,7 @@ import numpy as np
 
 from serai.errors import SeraiError
 from serai.laws.law import inline
-from serai.units import MOLAR_MASS_AIR, STANDARD_ATMOSPHERE
+from serai.units import GAS_CONSTANT, MOLAR_MASS_AIR, STANDARD_ATMOSPHERE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def compressibility(gas: Gas, pressure: NDArray[np.float64], temperature: float)
     if gas.compressibility == "gerg-2008":
         return _gerg(gas, p, temperature)
     b = coefficients(gas, temperature)
-    return 1.0 / np.polynomial.polynomial.polyval(p, b)
+    return np.asarray(1.0 / np.polynomial.polynomial.polyval(p, b))
 
 
 def coefficients(gas: Gas, temperature: float, up_to: float = FITTED_TO) -> tuple[float, ...]:
@@ -116,10 +116,11 @@ def _papay(pr: NDArray[np.float64], tr: float) -> NDArray[np.float64]:
 def _cnga(molar_mass: float, temperature: float, *, as_gastransim: bool) -> tuple[float, ...]:
     """Full CNGA [1]. The published formula takes gauge pressure in psi; so with absolute pressure b1 loses q p_atm.
 
-    GasTranSim adds it instead, with molar masses from 28.96 g/mol and 101350 Pa: that variant only replays its series.
+    GasTranSim adds it instead, with 101350 Pa, and its R_s = 8.314/(0.02896 G): that variant only replays its series, so
+    its gravity G is the one that gives R_s the value that the molar mass gives here.
     """
     psi = 6894.75729
-    gravity = molar_mass / (0.02896 if as_gastransim else MOLAR_MASS_AIR)
+    gravity = 8.314 / (0.02896 * GAS_CONSTANT) * molar_mass if as_gastransim else molar_mass / MOLAR_MASS_AIR
     q = 344_400.0 * 10.0 ** (1.785 * gravity) / (1.8 * temperature) ** 3.825
     b1 = 1.0 + q * 101_350.0 / psi if as_gastransim else 1.0 - q * STANDARD_ATMOSPHERE / psi
     return (b1, q / psi, 0.0, 0.0, 0.0)
