@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports: one HTML file that opens without a network, for an engineer who never saw the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serai.report.page import page
+from serai.report.shown import Shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from serai.simulate.labelled import Result
+
+__all__ = ["write_report"]
+
+
+def write_report(result: Result, path: str | os.PathLike[str], *, outages: xr.Dataset | None = None) -> Path:
+    """Write the report of a result; the file appears whole or not at all.
+
+    result   of `steady` or `transient`
+    path     the HTML file; its folder is made
+    outages  what `outages` returned, for a ranked table
+    """
+    target = Path(path)
+    html = page(Shown(result), outages)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
