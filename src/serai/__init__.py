@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serai: one model of a country's gas pipelines and power grid, solved exactly.
 
-    import serai as sr
+import serai as sr
 
-    net = sr.read("turkmenistan")
-    now = sr.steady(net)
-    now.pressure["Gedaim"]
+net = sr.read("turkmenistan")
+now = sr.steady(net)
+now.pressure["Gedaim"]
 """
 
 from serai.errors import SeraiError

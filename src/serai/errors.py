@@ -87,7 +87,7 @@ class NotClosed(SeraiError):  # noqa: N818 - reads as what happened
 
 
 class NoReference(NotClosed):
-    """A part without a pressure (gas) or without an angle (power); `missing` names it, `island` all that hangs with it."""
+    """A part without a pressure (gas) or angle (power); `missing` names it, `island` all that hangs with it."""
 
     def __init__(self, text: str, missing: Sequence[str] = (), island: Sequence[str] = ()) -> None:
         """Keep the named places beside the text."""

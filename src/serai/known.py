@@ -48,7 +48,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A Known that moves: values (n,) at rising times (n,) [s since the start], straight lines between, flat outside."""
+    """A Known that moves: values (n,) at rising times (n,) [s from the start], straight between, flat outside."""
 
     quantity: str
     where: str

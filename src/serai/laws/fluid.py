@@ -86,8 +86,8 @@ def compressibility(gas: Gas, pressure: NDArray[np.float64], temperature: float)
 def coefficients(gas: Gas, temperature: float, up_to: float = FITTED_TO) -> tuple[float, ...]:
     """Return b1..b5 of 1/Z [1, 1/Pa, ...] at a temperature [K].
 
-    CNGA and the ideal gas are exact; Papay, a linear Z and GERG-2008 are fitted from 0 to `up_to` [Pa]: to 3e-5, 1e-5
-    and 1e-4 up to 130 bar, to round-off up to a few bar (`fit_error` tells).
+    CNGA and the ideal gas are exact; Papay, a linear Z and GERG-2008 are fitted from 0 to `up_to` [Pa]: to 3e-5,
+    1e-5 and 1e-4 up to 130 bar, to round-off up to a few bar (`fit_error` tells).
     """
     kind = gas.compressibility
     if kind == "ideal":

@@ -31,7 +31,14 @@ from serai.laws.law import inline, law
 LOWEST = 1e3  # Pa: below it an iterate (never an answer) keeps the density it has there
 LEAST_RATIO = 0.05  # the same for the ratio of a compressor
 PRESSURE, FLOW = (1e5, 100e5), (-800.0, 800.0)
-FLUID = {"b1": (0.99, 1.01), "b2": (1e-8, 3e-8), "b3": (-1e-16, 1e-16), "b4": (-1e-24, 1e-24), "b5": (-1e-32, 1e-32), "RT": (1.2e5, 1.6e5)}
+FLUID = {
+    "b1": (0.99, 1.01),
+    "b2": (1e-8, 3e-8),
+    "b3": (-1e-16, 1e-16),
+    "b4": (-1e-24, 1e-24),
+    "b5": (-1e-32, 1e-32),
+    "RT": (1.2e5, 1.6e5),
+}
 PIPE = {
     "p1": PRESSURE, "p2": PRESSURE, "m": FLOW, **FLUID,
     "L": (1e2, 2e5), "D": (0.1, 1.42), "A": (0.01, 1.6), "zeta": (0.0, 5.0), "E": (0.85, 1.0), "eta": (1e-5, 1.3e-5),
@@ -75,68 +82,72 @@ def _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, 
     )
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_given(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with a given friction factor (see `_momentum`)."""
     drag, ddrag = drag_given(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_colebrook_white(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with Colebrook-White friction, the reference (see `_momentum`)."""
     drag, ddrag = drag_colebrook_white(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_nikuradse(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with the friction of a fully rough wall (Nikuradse) (see `_momentum`)."""
     drag, ddrag = drag_nikuradse(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_nikuradse_laminar(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with 64/Re added to the rough-wall friction, as in pandapipes (see `_momentum`)."""
     drag, ddrag = drag_nikuradse_laminar(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_swamee_jain(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with Swamee-Jain friction (see `_momentum`)."""
     drag, ddrag = drag_swamee_jain(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_chen(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with Chen friction (see `_momentum`)."""
     drag, ddrag = drag_chen(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law(PIPE_COLUMNS, PIPE_PARAMETERS, **PIPE)
+@law(PIPE_COLUMNS, PIPE_PARAMETERS, valid=PIPE)
 def pipe_hofer(p1, p2, m, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, eta, e, lam, eps, gh, rate, m_old):
     """Momentum of a pipe with Hofer friction (see `_momentum`)."""
     drag, ddrag = drag_hofer(m, D, A, eta, e, lam, eps)
     return _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, gh, rate, m_old)
 
 
-@law("m", "", rows=2, m=FLOW)
+@law("m", "", rows=2, valid={"m": FLOW})
 def passage(m):
     """What flows through an element leaves the balance of node 1 and enters that of node 2: (-m, +m)."""
     return -m, m, -1.0, 1.0
 
 
-@law("w", "", w=FLOW)
+@law("w", "", valid={"w": FLOW})
 def withdrawal(w):
     """What is withdrawn [kg/s] leaves the balance of its node: inflow - outflow - w - storage = 0."""
     return -w, -1.0
 
 
-@law("p", "b1 b2 b3 b4 b5 RT V rate mass_old", p=PRESSURE, V=(1.0, 1e5), rate=(0.0, 1e-2), mass_old=(0.0, 1e6), **FLUID)
+@law(
+    "p",
+    "b1 b2 b3 b4 b5 RT V rate mass_old",
+    valid={"p": PRESSURE, "V": (1.0, 1e5), "rate": (0.0, 1e-2), "mass_old": (0.0, 1e6), **FLUID},
+)
 def linepack(p, b1, b2, b3, b4, b5, RT, V, rate, mass_old):
     """Gas stored at a node leaves its balance: -(V rho(p) - mass_old)/dt.
 
@@ -146,7 +157,7 @@ def linepack(p, b1, b2, b3, b4, b5, RT, V, rate, mass_old):
     return -(V * rho - mass_old) * rate, -V * slope * rate
 
 
-@law("p1 p2 d", "", p1=PRESSURE, p2=PRESSURE, d=(-1e5, 50e5))
+@law("p1 p2 d", "", valid={"p1": PRESSURE, "p2": PRESSURE, "d": (-1e5, 50e5)})
 def drop(p1, p2, d):
     """Pressure drop d [Pa] of a valve, check valve, control valve or short pipe: p1 - p2 = d.
 
@@ -155,14 +166,26 @@ def drop(p1, p2, d):
     return p1 - p2 - d, 1.0, -1.0, -1.0
 
 
-@law("p1 p2 m", "xi eps", p1=PRESSURE, p2=PRESSURE, m=FLOW, xi=(0.0, 2e5), eps=(1e-3, 1.0))
+@law("p1 p2 m", "xi eps", valid={"p1": PRESSURE, "p2": PRESSURE, "m": FLOW, "xi": (0.0, 2e5), "eps": (1e-3, 1.0)})
 def resistor_constant(p1, p2, m, xi, eps):
     """Constant loss xi [Pa] in the direction of flow: p1 - p2 = xi sgn(m), with sgn smoothed over eps [kg/s] [2]."""
     s = sqrt(m * m + eps * eps)
     return p1 - p2 - xi * m / s, 1.0, -1.0, -xi * eps * eps / (s * s * s)
 
 
-@law("p1 p2 m", "b1 b2 b3 b4 b5 RT zeta A eps", p1=PRESSURE, p2=PRESSURE, m=FLOW, zeta=(0.0, 100.0), A=(0.01, 1.6), eps=(1e-3, 1.0), **FLUID)
+@law(
+    "p1 p2 m",
+    "b1 b2 b3 b4 b5 RT zeta A eps",
+    valid={
+        "p1": PRESSURE,
+        "p2": PRESSURE,
+        "m": FLOW,
+        "zeta": (0.0, 100.0),
+        "A": (0.01, 1.6),
+        "eps": (1e-3, 1.0),
+        **FLUID,
+    },
+)
 def resistor_drag(p1, p2, m, b1, b2, b3, b4, b5, RT, zeta, A, eps):
     """Loss by drag, dp = zeta rho v|v|/2 with the density at the inflow end [2]: p1 - p2 = zeta m|m| / (2 A2 rho_in)."""
     p = where(m >= 0.0, p1, p2)
@@ -179,13 +202,25 @@ def resistor_drag(p1, p2, m, b1, b2, b3, b4, b5, RT, zeta, A, eps):
     )
 
 
-@law("p1 p2 r", "", p1=PRESSURE, p2=PRESSURE, r=(1.0, 2.0))
+@law("p1 p2 r", "", valid={"p1": PRESSURE, "p2": PRESSURE, "r": (1.0, 2.0)})
 def ratio(p1, p2, r):
     """Pressure ratio r of a compressor station: p2 = r p1. Bypass: r = 1 is known."""
     return p2 - r * p1, -r, 1.0, -p1
 
 
-@law("p1 r m W", "b1 b2 b3 b4 b5 RT kappa eff", p1=PRESSURE, r=(1.01, 2.0), m=(1.0, 800.0), W=(0.0, 5e7), kappa=(1.25, 1.4), eff=(0.6, 0.9), **FLUID)
+@law(
+    "p1 r m W",
+    "b1 b2 b3 b4 b5 RT kappa eff",
+    valid={
+        "p1": PRESSURE,
+        "r": (1.01, 2.0),
+        "m": (1.0, 800.0),
+        "W": (0.0, 5e7),
+        "kappa": (1.25, 1.4),
+        "eff": (0.6, 0.9),
+        **FLUID,
+    },
+)
 def compression(p1, r, m, W, b1, b2, b3, b4, b5, RT, kappa, eff):
     """Shaft power of adiabatic compression [2, Eq. 2.31]: eff W = m H, H = Z1 R_s T k/(k-1) (r^((k-1)/k) - 1).
 
@@ -203,13 +238,13 @@ def compression(p1, r, m, W, b1, b2, b3, b4, b5, RT, kappa, eff):
     return eff * W - m * H, -m * dZRT / x * (power - 1.0), -m * dH, -H, eff
 
 
-@law("W f", "eff LHV", W=(0.0, 5e7), f=(0.0, 10.0), eff=(0.2, 0.5), LHV=(3e7, 5e7))
+@law("W f", "eff LHV", valid={"W": (0.0, 5e7), "f": (0.0, 10.0), "eff": (0.2, 0.5), "LHV": (3e7, 5e7)})
 def turbine_fuel(W, f, eff, LHV):
     """Fuel gas f [kg/s] of a gas-turbine drive: eff f LHV = W, LHV the net heating value [J/kg]."""
     return eff * f * LHV - W, -1.0, eff * LHV
 
 
-@law("x s", "offset share", x=FLOW, s=FLOW, offset=FLOW, share=(0.1, 10.0))
+@law("x s", "offset share", valid={"x": FLOW, "s": FLOW, "offset": FLOW, "share": (0.1, 10.0)})
 def share(x, s, offset, share):
     """Several units follow one signal s, each by its share: x = offset + share s."""
     return x - offset - share * s, 1.0, -share

@@ -46,7 +46,9 @@ class Law:
         return str(self.formula.py_func.__name__)
 
 
-def law(columns: str, parameters: str = "", *, rows: int = 1, **valid: tuple[float, float]) -> Callable[[Any], Any]:
+def law(
+    columns: str, parameters: str = "", *, rows: int = 1, valid: Mapping[str, tuple[float, float]]
+) -> Callable[[Any], Any]:
     """Register the decorated scalar formula as a law; one parametrised test then checks its slopes.
 
     `columns` and `parameters` are symbols separated by blanks, in the order of the formula's arguments; `valid` gives

@@ -6,7 +6,18 @@ from __future__ import annotations
 from serai.laws.law import law
 
 
-@law("P f", "no_load heat_rate slope LHV", P=(0.0, 1e9), f=(0.0, 60.0), no_load=(0.0, 1e8), heat_rate=(1.5, 3.5), slope=(0.0, 1e-9), LHV=(3e7, 5e7))
+@law(
+    "P f",
+    "no_load heat_rate slope LHV",
+    valid={
+        "P": (0.0, 1e9),
+        "f": (0.0, 60.0),
+        "no_load": (0.0, 1e8),
+        "heat_rate": (1.5, 3.5),
+        "slope": (0.0, 1e-9),
+        "LHV": (3e7, 5e7),
+    },
+)
 def plant_fuel(P, f, no_load, heat_rate, slope, LHV):
     """Fuel gas f [kg/s] of a gas-fired unit at output P [W]: f LHV = no_load + heat_rate P + slope P^2.
 
@@ -15,7 +26,7 @@ def plant_fuel(P, f, no_load, heat_rate, slope, LHV):
     return f * LHV - no_load - heat_rate * P - slope * P * P, -heat_rate - 2.0 * slope * P, LHV
 
 
-@law("W P", "eff", W=(0.0, 5e7), P=(0.0, 5e7), eff=(0.85, 0.99))
+@law("W P", "eff", valid={"W": (0.0, 5e7), "P": (0.0, 5e7), "eff": (0.85, 0.99)})
 def motor(W, P, eff):
     """Electric power P [W] of a compressor drive: eff P = W, W the shaft power [W]."""
     return eff * P - W, -1.0, eff

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold in a power grid.
 
-Symbols: v voltage magnitude [per unit], a angle [rad], P and Q active and reactive power [W, var]. Admittances are per
-unit times the base power [W], so that powers come out in W.
+Symbols: v voltage magnitude [per unit], a angle [rad], P and Q active and reactive power [W, var]. Admittances are
+per unit times the base power [W], so that powers come out in W.
 
 Reference:
 [1] R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual 8.0, ch. 3: branch model (Eq. 3.2), balances (Eq. 3.5).
@@ -22,11 +22,13 @@ ANGLE, MAGNITUDE, POWER = (-0.6, 0.6), (0.9, 1.1), (-1e9, 1e9)
     "a1 v1 a2 v2",
     "Gff Bff Gft Bft Gtf Btf Gtt Btt",
     rows=4,
-    a1=ANGLE,
-    v1=MAGNITUDE,
-    a2=ANGLE,
-    v2=MAGNITUDE,
-    **dict.fromkeys(("Gff", "Bff", "Gft", "Bft", "Gtf", "Btf", "Gtt", "Btt"), ADMITTANCE),
+    valid={
+        "a1": ANGLE,
+        "v1": MAGNITUDE,
+        "a2": ANGLE,
+        "v2": MAGNITUDE,
+        **dict.fromkeys(("Gff", "Bff", "Gft", "Bft", "Gtf", "Btf", "Gtt", "Btt"), ADMITTANCE),
+    },
 )
 def branch(a1, v1, a2, v2, Gff, Bff, Gft, Bft, Gtf, Btf, Gtt, Btt):
     """Power that a pi-branch takes out of the balances of its ends: (-P1, -Q1, -P2, -Q2), S = V conj(Y V) [1, Eq. 3.2].
@@ -55,32 +57,32 @@ def branch(a1, v1, a2, v2, Gff, Bff, Gft, Bft, Gtf, Btf, Gtt, Btt):
     )  # fmt: skip
 
 
-@law("v", "G B", rows=2, v=MAGNITUDE, G=ADMITTANCE, B=ADMITTANCE)
+@law("v", "G B", rows=2, valid={"v": MAGNITUDE, "G": ADMITTANCE, "B": ADMITTANCE})
 def shunt(v, G, B):
     """Power that an admittance G + jB takes out of its bus: (-G v^2, +B v^2)."""
     return -G * v * v, B * v * v, -2.0 * G * v, 2.0 * B * v
 
 
-@law("P", "", P=POWER)
+@law("P", "", valid={"P": POWER})
 def consumption(P):
     """Power withdrawn at a bus (active or reactive) leaves its balance: -P."""
     return -P, -1.0
 
 
-@law("P", "", P=POWER)
+@law("P", "", valid={"P": POWER})
 def production(P):
     """Power of a generator (active or reactive) enters the balance of its bus: +P."""
     return P, 1.0
 
 
-@law("P v", "z i", P=POWER, v=MAGNITUDE, z=(0.0, 1.0), i=(0.0, 1.0))
+@law("P v", "z i", valid={"P": POWER, "v": MAGNITUDE, "z": (0.0, 1.0), "i": (0.0, 1.0)})
 def voltage_dependent_load(P, v, z, i):
     """Power of a load with shares of constant impedance z and constant current i: -P (1 - z - i + i v + z v^2)."""
     factor = 1.0 - z - i + i * v + z * v * v
     return -P * factor, -factor, -P * (i + 2.0 * z * v)
 
 
-@law("P1 P2", "constant part", P1=POWER, P2=POWER, constant=(0.0, 1e7), part=(0.0, 0.05))
+@law("P1 P2", "constant part", valid={"P1": POWER, "P2": POWER, "constant": (0.0, 1e7), "part": (0.0, 0.05)})
 def direct_current_link(P1, P2, constant, part):
     """Received power of a direct-current link: P2 = P1 - constant - part |P1|; |P1| is smoothed over 1 W."""
     s = sqrt(P1 * P1 + 1.0)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on the laws: steady state, transient, outages; each returns a result with units and a certificate."""
 
-from serai.simulate.labelled import Break, Result
+from serai.simulate.labelled import Result
+from serai.simulate.limits import Break
 from serai.simulate.outages import outages
 from serai.simulate.steady import steady
 from serai.simulate.transient import transient

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The certificate of a result: every mismatch computed again, by other means than the solver's own laws.
 
-Where the laws use closed forms and real arithmetic, this uses the tables, quadrature and complex numbers: the density is
-integrated over the pressure by Gauss-Legendre, Colebrook-White is solved by the Lambert W function, grid powers are
-S = V conj(Y V). A slip in a law, a slope, a sign or a stamp shows here.
+Where the laws use closed forms and real arithmetic, this uses the tables, quadrature and complex numbers: the
+density is integrated over the pressure by Gauss-Legendre, Colebrook-White is solved by the Lambert W function, grid
+powers are S = V conj(Y V). A slip in a law, a slope, a sign or a stamp shows here.
 
-Each mismatch is relative to what counts as one in the case: the total supply for mass, the highest known pressure for
-pressures (a momentum mismatch is divided by the density), the base power for power, the heat or work itself for machines.
+Each mismatch is relative to what counts as one in the case: the total supply for mass, the highest known pressure
+for pressures (a momentum mismatch is divided by the density), the base power for power, the heat or work itself for machines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from scipy.special import lambertw
 from serai.units import GRAVITY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from serai.system import System
@@ -181,12 +182,14 @@ def _transition(Re: Floats, e: Floats, turbulent: Callable[[Floats, Floats], Flo
 def _colebrook(Re: Floats, e: Floats) -> Floats:
     """Colebrook-White by the Lambert W function: 1/sqrt(lam) = 2/ln10 W(ln10 Re/5.02 10^(e Re/18.62)) - e Re/9.31.
 
-    With a = e/3.71 and b = 2.51/Re: x = c W(10^(a/(2b)) ln10/(2b)) - a/b, c = 2/ln10; large arguments by their logarithm.
+    With a = e/3.71, b = 2.51/Re: x = c W(10^(a/(2b)) ln10/(2b)) - a/b, c = 2/ln10; large arguments by logarithm.
     """
-    a, b, ln10 = e / 3.71, 2.51 / Re, np.log(10.0)
+    a, b, ln10 = e / 3.71, 2.51 / Re, float(np.log(10.0))
     log_argument = a / (2.0 * b) * ln10 + np.log(ln10 / (2.0 * b))
-    small = log_argument < 500.0  # noqa: PLR2004 - exp overflows near 700
-    W = np.where(small, lambertw(np.exp(np.where(small, log_argument, 0.0))).real, log_argument - np.log(log_argument))
+    small = log_argument < 500.0
+    W = np.where(
+        small, np.real(lambertw(np.exp(np.where(small, log_argument, 0.0)), 0)), log_argument - np.log(log_argument)
+    )
     for _ in range(4):  # W + ln W = log_argument; a few Newton steps also polish the large ones
         W = W - (W + np.log(W) - log_argument) / (1.0 + 1.0 / W)
     x = 2.0 / ln10 * W - a / b
@@ -196,8 +199,9 @@ def _colebrook(Re: Floats, e: Floats) -> Floats:
 TURBULENT_FORMULA: dict[str, Callable[[Floats, Floats], Floats]] = {
     "colebrook_white": _colebrook,
     "swamee_jain": lambda Re, e: 0.25 / np.log10(e / 3.7 + 5.74 / Re**0.9) ** 2,
-    "chen": lambda Re, e: 0.25
-    / np.log10(e / 3.7065 - 5.0452 / Re * np.log10(e**1.1098 / 2.8257 + 5.8506 / Re**0.8981)) ** 2,
+    "chen": lambda Re, e: (
+        0.25 / np.log10(e / 3.7065 - 5.0452 / Re * np.log10(e**1.1098 / 2.8257 + 5.8506 / Re**0.8981)) ** 2
+    ),
     "hofer": lambda Re, e: 0.25 / np.log10(4.518 / Re * np.log10(Re / 7.0) + e / 3.71) ** 2,
 }
 
@@ -225,7 +229,9 @@ def _joints(system: System, x: Floats) -> Mismatches:
                 lost = stamp.get("xi") * q / s
             else:
                 inflow = density_of(np.where(q >= 0, p1, p2), stamp)
-                lost = stamp.get("zeta") * inflow / 2.0 * (q / (stamp.get("A") * inflow)) * (s / (stamp.get("A") * inflow))
+                lost = (
+                    stamp.get("zeta") * inflow / 2.0 * (q / (stamp.get("A") * inflow)) * (s / (stamp.get("A") * inflow))
+                )
             values += list(p1 - p2 - lost)
             names += list(stamp.names)
     return {"pressure": _largest(np.array(values) / system.pressure_scale, names)}
@@ -241,7 +247,9 @@ def _machines(system: System, x: Floats) -> Mismatches:
         over_z = sum(stamp.get(f"b{k + 1}") * np.abs(p1) ** k for k in range(5))
         k = gas.heat_capacity_ratio
         head = stamp.get("RT") / over_z * k / (k - 1.0) * (r ** ((k - 1.0) / k) - 1.0)
-        work = m * head / net.active("compressors")["efficiency"][[net.active("compressors").row(n) for n in stamp.names]]
+        work = (
+            m * head / net.active("compressors")["efficiency"][[net.active("compressors").row(n) for n in stamp.names]]
+        )
         values += list((W - work) / np.maximum(np.abs(W), 1e6))
         names += list(stamp.names)
     lhv = gas.net_heating_value / gas.standard_density
@@ -277,14 +285,16 @@ def _grid(system: System, x: Floats) -> tuple[float, str]:
     np.add.at(balance, f, -V[f] * np.conj(yff * V[f] + yft * V[t]))
     np.add.at(balance, t, -V[t] * np.conj(ytf * V[f] + ytt * V[t]))
     stub = g.branches.stub_g[g.alive_stub] + 1j * g.branches.stub_b[g.alive_stub]
-    np.add.at(balance, g.stub_node, -np.abs(V[g.stub_node]) ** 2 * np.conj(stub))
+    np.add.at(balance, g.stub_node, -(np.abs(V[g.stub_node]) ** 2) * np.conj(stub))
     shunts, buses = net.active("shunts"), net["buses"]
     for k, name in enumerate(shunts.names):
         if g.at(name) >= 0:
             own = shunts["voltage"][k]
             nominal = buses["voltage"][buses.row(str(shunts["bus"][k]))]
             v2 = np.abs(V[g.at(name)]) ** 2 * (1.0 if np.isnan(own) else (nominal / own) ** 2)
-            balance[g.at(name)] -= v2 * shunts["steps"][k] * (shunts["active_power"][k] + 1j * shunts["reactive_power"][k]) / S
+            balance[g.at(name)] -= (
+                v2 * shunts["steps"][k] * (shunts["active_power"][k] + 1j * shunts["reactive_power"][k]) / S
+            )
     loads = net.active("loads")
     for part, quantity in ((1.0, "load_active_power"), (1j, "load_reactive_power")):
         for name in c[quantity].names if quantity in c else ():

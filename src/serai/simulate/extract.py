@@ -146,15 +146,15 @@ class _Extraction:
             of = np.array([at[g.edges[k].element] for k in edges])
             ends = [p[:, [getattr(g.edges[k], side) for k in edges]] for side in ("start", "end")]
             rho = [q * sum(bk * q**i for i, bk in enumerate(b)) / RT for q in ends]
-            np.add.at(held, (slice(None), of), g.volume[edges] * (rho[0] + rho[1]) / 2.0)
+            np.add.at(held.T, of, (g.volume[edges] * (rho[0] + rho[1]) / 2.0).T)
             v = np.abs(m[:, edges]) / (A * np.minimum(*rho))
-            np.maximum.at(speed, (slice(None), of), v)
+            np.maximum.at(speed.T, of, v.T)
         self.put("linepack", "pipe", names, held)
         self.put("velocity", "pipe", names, speed)
         self.variables["linepack_total"] = (("time",), held.sum(axis=1))
 
     def _terminals(self) -> None:
-        """Split each node's withdrawal into its supplies and offtakes: what is known is known, the swing takes the rest."""
+        """Split each node's withdrawal into its supplies and offtakes: what is known stays, the swing takes the rest."""
         system, c = self.system, self.system.equations.columns
         w = self.X[:, c["withdrawal"].span]
         left = w.copy()
@@ -253,5 +253,3 @@ def _arm_names(names: NDArray[Any], arms: NDArray[Any]) -> list[str]:
 def standard_volume(network: Network, mass: Floats) -> Floats:
     """Return standard cubic metres of a mass [kg] at the case's standard density."""
     return np.asarray(mass) / network.gas.standard_density
-
-

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from serai.errors import UnknownName
+from serai.simulate.limits import Break, breaks
 
 if TYPE_CHECKING:
     from serai.network import Network
@@ -22,7 +23,7 @@ ELEMENTS = (
 )  # fmt: skip
 
 
-class Labelled(xr.DataArray):
+class Labelled(xr.DataArray):  # type: ignore[no-untyped-call]  # xarray's own hook is untyped
     """A result array; `array["Gedaim"]` is the value, or the series over time, of one element. SI, see `attrs`."""
 
     __slots__ = ()
@@ -37,17 +38,6 @@ class Labelled(xr.DataArray):
                         raise UnknownName(msg)
                     return self.sel({dim: key})
         return super().__getitem__(key)
-
-
-@dataclass(frozen=True)
-class Break:
-    """One limit that a result does not keep: `value` beyond `limit`, SI."""
-
-    element: str
-    quantity: str
-    value: float
-    limit: float
-    time: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -85,9 +75,7 @@ class Result:
 
     def breaks(self) -> list[Break]:
         """Return every limit of the network that the result does not keep, worst time of each element."""
-        from serai.simulate.limits import breaks
-
-        return breaks(self)
+        return breaks(self.network, self.dataset)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the dataset as NetCDF; the file appears whole or not at all."""

@@ -68,7 +68,7 @@ class Modes:
         """Return the system's Knowns (their values may have changed) as the present modes have them."""
         fixed = self.system.fix()
         for device in self.devices:
-            home, value = device.modes[device.home]
+            home, _ = device.modes[device.home]
             if home in fixed:
                 device.modes[device.home] = (home, fixed[home].value)
             if device.mode != device.home:
@@ -79,7 +79,7 @@ class Modes:
     def step(self, x: Floats) -> list[tuple[str, str, str]]:
         """Switch every device whose mode does not fit the state x; return (element, old mode, new mode).
 
-        Devices that have switched often switch one at a time, the first in the list. ModeCycle names those that never rest.
+        Devices that have switched often switch one at a time, the first in the list; ModeCycle names the restless.
         """
         wishes = [(d, d.test(x, d.mode)) for d in self.devices]
         changes = [(d, new) for d, new in wishes if new != d.mode]
@@ -167,14 +167,9 @@ class Modes:
                 continue
             p1, p2, m = self._ends(name)
             modes = {"open": (c["drop"].index[name], 0.0), "closed": (m, 0.0)}
-            tol_p, tol_m = SLACK * system.pressure_scale, SLACK * system.flow_scale
-
-            def test(x: Floats, mode: str, p1: int = p1, p2: int = p2, m: int = m, tp: float = tol_p, tm: float = tol_m) -> str:
-                if mode == "open":
-                    return "closed" if x[m] < -tm else "open"
-                return "open" if x[p1] > x[p2] + tp else "closed"
-
-            self.devices.append(Device(name, modes, test, "open", "open", Known("open", name, 1.0, source="check valve")))
+            valve = _CheckValve(system, (p1, p2, m))
+            known = Known("open", name, 1.0, source="check valve")
+            self.devices.append(Device(name, modes, valve.test, "open", "open", known))
 
     # -------------------------------------------------------------- power
 
@@ -216,54 +211,70 @@ class _Station:
 
     def test(self, x: Floats, mode: str) -> str:
         """Return the mode that fits the state."""
-        p1, p2, m, ratio, power = self.columns
+        p1, p2, m, ratio, _ = self.columns
         tol_p, tol_m = SLACK * self.system.pressure_scale, SLACK * self.system.flow_scale
         home = self.quantity
         if mode == "closed":
-            if x[p1] > x[p2] + tol_p:
-                return "bypass"
-            return home if home == "outlet_pressure" and x[p2] < self.modes[home][1] - tol_p else "closed"
+            low = home == "outlet_pressure" and x[p2] < self.modes[home][1] - tol_p
+            return "bypass" if x[p1] > x[p2] + tol_p else home if low else "closed"
         if x[m] < -tol_m:
             return "closed"
         if mode == "bypass":
             return home if self._wanted(x, tol_p, tol_m) else "bypass"
         if home != "ratio" and x[ratio] < 1.0 - SLACK:
             return "bypass"
-        if mode != home and self._exceeded(x, tol_p, tol_m):
-            return home
-        if "largest power" in self.modes and mode != "largest power":
-            limit = self.modes["largest power"][1]
-            if x[power] > limit * (1.0 + SLACK):
-                return "largest power"
-        if "largest ratio" in self.modes and mode != "largest ratio":
-            limit = self.modes["largest ratio"][1]
-            if x[ratio] > limit + SLACK:
-                return "largest ratio"
+        return self._limited(x, mode, tol_p, tol_m)
+
+    def _limited(self, x: Floats, mode: str, tol_p: float, tol_m: float) -> str:
+        """Return the set-point or the limit that holds a running station."""
+        _, _, _, ratio, power = self.columns
+        if mode != self.quantity and self._exceeded(x, tol_p, tol_m):
+            return self.quantity
+        for limit, column in (("largest power", power), ("largest ratio", ratio)):
+            if limit in self.modes and mode != limit and x[column] > self.modes[limit][1] * (1.0 + SLACK):
+                return limit
         return mode
 
     def _wanted(self, x: Floats, tol_p: float, tol_m: float) -> bool:
         """Whether a bypassed station would have to run to reach its set-point."""
         target = self.modes[self.quantity][1]
         p1, p2, m, _, _ = self.columns
-        return {
+        short = {
             "outlet_pressure": x[p2] < target - tol_p,
             "inlet_pressure": x[p1] > target + tol_p,
             "flow": x[m] < target - tol_m,
             "ratio": target > 1.0,
             "power": target > 0.0,
-        }[self.quantity]  # type: ignore[return-value]
+        }
+        return bool(short[self.quantity])
 
     def _exceeded(self, x: Floats, tol_p: float, tol_m: float) -> bool:
         """Whether a station at a limit does more than its set-point asks."""
         target = self.modes[self.quantity][1]
         p1, p2, m, ratio, power = self.columns
-        return {
+        beyond = {
             "outlet_pressure": x[p2] > target + tol_p,
             "inlet_pressure": x[p1] < target - tol_p,
             "flow": x[m] > target + tol_m,
             "ratio": x[ratio] > target + SLACK,
             "power": x[power] > target * (1.0 + SLACK),
-        }[self.quantity]  # type: ignore[return-value]
+        }
+        return bool(beyond[self.quantity])
+
+
+@dataclass
+class _CheckValve:
+    """When a check valve opens and closes."""
+
+    system: System
+    columns: tuple[int, int, int]
+
+    def test(self, x: Floats, mode: str) -> str:
+        """Return the mode that fits the state."""
+        p1, p2, m = self.columns
+        if mode == "open":
+            return "closed" if x[m] < -SLACK * self.system.flow_scale else "open"
+        return "open" if x[p1] > x[p2] + SLACK * self.system.pressure_scale else "closed"
 
 
 @dataclass

@@ -84,7 +84,7 @@ class Run:
         raise self.modes.cycled()
 
     def _switched(self, x: Floats) -> Solution:
-        """Solve with the modes just switched; a station closed against the flow may leave its far side without a source."""
+        """Solve with the modes just switched; closing a station may leave its far side without a source."""
         try:
             self.close(self.modes.fixed, x)
             return self.closed.solve()
@@ -125,7 +125,7 @@ def refuse_impossible(system: System, x: Floats) -> None:
     if len(bad):
         order = bad[np.argsort(p[bad])]
         names = [system.gas.names[k] for k in order]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")  # noqa: PLR2004
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         msg = (
             f"the demand cannot flow: the pressure would fall below zero at {shown}. Take less there, raise a pressure "
             f"upstream, or run a compressor on the way."

@@ -9,6 +9,7 @@ right for linepack and dispatch, not for sub-second wave timing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +80,7 @@ def transient(
     job.begin()
     job.record(0.0)
     size = dt
-    for a, b in zip(stops[:-1], stops[1:], strict=True):
+    for a, b in pairwise(stops):
         size = job.advance(float(a), float(b), size, accuracy)
         if b in results:
             job.record(float(b))
@@ -97,7 +98,9 @@ def _check_times(length: float, dt: float, events: Sequence[Event]) -> None:
         raise BadTimes(msg)
     for e in events:
         if not 0.0 <= e.time < length:
-            msg = f"event at {clock(e.time)} ({e.known.quantity} of {e.known.where}) lies outside the {length / 3600:g} h"
+            msg = (
+                f"event at {clock(e.time)} ({e.known.quantity} of {e.known.where}) lies outside the {length / 3600:g} h"
+            )
             raise BadTimes(msg)
 
 
@@ -216,7 +219,7 @@ class _Day:
                 self.x, self.system, self.run, self.signature = before
                 h = max(SHORTEST, h * max(0.2, 0.9 / np.sqrt(error)))
                 continue
-            self._keep(t, last, before[0])
+            self._keep(t, last)
             t = last
             if accuracy is not None:
                 h *= min(GROWTH, max(0.5, 0.9 / np.sqrt(max(error, 1e-3))))
@@ -243,7 +246,7 @@ class _Day:
             return 0.0
         return float(np.max(np.abs(slope - old), initial=0.0)) * dt / 2.0
 
-    def _keep(self, begin: float, end: float, before: Floats) -> None:
+    def _keep(self, begin: float, end: float) -> None:
         """Accept the step: certify it and enter it in the ledger."""
         step = self._last
         self._judge(certify(self.system, self.x, step))
@@ -299,10 +302,18 @@ class _Day:
             if s.times:
                 part = dataset(s.system, np.array(s.states), dims, s.knowns)
                 parts.append(part.assign_coords(time=("time", s.times, {"units": "s", "long_name": "since the start"})))
-        data = xr.concat(parts, "time", join="outer", data_vars="all", combine_attrs="override") if len(parts) > 1 else parts[0]
+        data = (
+            xr.concat(parts, "time", join="outer", data_vars="all", combine_attrs="override")
+            if len(parts) > 1
+            else parts[0]
+        )
         value, where = worst(self.mismatches)
         for k, name in enumerate(("supplied_total", "delivered_total", "burnt_total")):
-            data[name] = ("time", [t[k] for t in self.totals], {"units": "kg", "long_name": f"gas {name[:-6]} since the start"})
+            data[name] = (
+                "time",
+                [t[k] for t in self.totals],
+                {"units": "kg", "long_name": f"gas {name[:-6]} since the start"},
+            )
         data.attrs = {
             "case": self.network.name, "day": self.network.day, "mismatch": value, "worst": where,
             "ledger_error": self._ledger_error(), "steps": self.steps, "cell": self.cell, "start_hour": self.start_hour,

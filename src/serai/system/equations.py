@@ -34,7 +34,7 @@ class Stamp:
     columns: Ints
     parameters: Floats
     names: tuple[str, ...]
-    steady: bool = True  # False: takes part in transient jobs only
+    steady: bool = True  # False: takes part in transient jobs only; whoever adds the stamp says so
 
     def set(self, **parameters: Any) -> None:
         """Overwrite parameters by their symbol."""
@@ -72,8 +72,6 @@ class Equations:
         names: Sequence[str],
         rows: Sequence[Any],
         columns: Sequence[Any],
-        *,
-        steady: bool = True,
         **parameters: Any,
     ) -> Stamp:
         """Append the instances of a law; parameters are scalars or arrays (n,) by symbol."""
@@ -91,7 +89,6 @@ class Equations:
             np.array([np.broadcast_to(c, (n,)) for c in columns], dtype=np.intp).reshape(len(found.columns), n),
             values,
             tuple(names),
-            steady,
         )
         if n:
             self.stamps.append(stamp)

@@ -146,7 +146,7 @@ def add_gas(eq: Equations, network: Network, g: GasGraph, pressure: float, flow:
     pressure [Pa], flow [kg/s]: what counts as one; the largest known pressure and the total known supply.
     """
     c = eq.columns
-    p = c.add("pressure", g.names, pressure, pressure)
+    c.add("pressure", g.names, pressure, pressure)
     w = c.add("withdrawal", g.names[: g.shown], flow, 0.0)
     m = c.add("flow", [e.name for e in g.edges], flow, 0.0)
     balance = eq.add_rows("mass balance", g.names, flow)
@@ -218,7 +218,9 @@ def _refuse_smooth(t: Table, rows: Ints, law: str) -> None:
         return
     smooth = sorted({int(r) for r in rows if t["roughness"][r] <= 0.0})
     if smooth:
-        text = f"must be above 0 for {law.removeprefix('pipe_')} friction, got 0 ({{}}); choose colebrook-white or give it"
+        text = (
+            f"must be above 0 for {law.removeprefix('pipe_')} friction, got 0 ({{}}); choose colebrook-white or give it"
+        )
         raise CaseError("friction", [Mistake("pipes.csv", r + 2, "roughness", text.format(t.names[r])) for r in smooth])
 
 
@@ -233,7 +235,8 @@ def _storage(eq: Equations, g: GasGraph, edges: Ints, T: Floats, table: dict[flo
         at = np.flatnonzero(V)
         names = [g.names[k] for k in at]
         columns = (eq.columns["pressure"][at],)
-        stamp = eq.add("linepack", names, (balance + at,), columns, steady=False, **table[x], V=V[at], rate=0.0, mass_old=0.0)
+        stamp = eq.add("linepack", names, (balance + at,), columns, **table[x], V=V[at], rate=0.0, mass_old=0.0)
+        stamp.steady = False
         g.storage.append(stamp)
 
 
