@@ -66,11 +66,11 @@ def test_matpower(tmp_path):
 
 def test_what_is_no_network(tmp_path, case):
     (tmp_path / "notes.txt").write_text("")
-    kinds = "a case folder, a GasLib .net file and a MATPOWER .m file can be read"
+    kinds = "a case folder, a GasLib .net or .zip file and a MATPOWER .m file can be read"
     assert refusal(tmp_path / "notes.txt") == f"notes.txt: is no network: {kinds}"
     assert refusal(tmp_path) == "case.toml: is missing: a case folder has one"
     assert refusal(tmp_path / "none.m").startswith(f"{tmp_path / 'none.m'}: no such file, folder or bundled case")
-    assert refusal(case, scenario="x.scn") == "a case: takes no scenario: only a GasLib .net file has one"
+    assert refusal(case, scenario="x.scn") == "a case: takes no scenario: only a GasLib .net or .zip has one"
 
 
 def test_a_file_that_may_not_be_read(tmp_path, case, monkeypatch):

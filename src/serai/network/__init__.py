@@ -27,7 +27,7 @@ def bundled() -> dict[str, Path]:
 def read(
     source: str | os.PathLike[str], *, day: str | None = None, scenario: str | None = None, allow_loss: bool = False
 ) -> Network:
-    """Read a network: a bundled case's name, a case folder, a GasLib .net file or a MATPOWER .m file.
+    """Read a network: a bundled case's name, a case folder, a GasLib .net (or a .zip with one) or a MATPOWER .m file.
 
     day         operating day whose set-points hold; not given = the case's own
     scenario    GasLib: the .scn file of the nomination; not given = the one beside the .net file
@@ -48,15 +48,15 @@ def _read(source: str, scenario: str | None, *, allow_loss: bool) -> Network:
         raise CaseError(
             source, [Mistake(source, 0, "", f"no such file, folder or bundled case{near(source, cases)}; {listed}")]
         )
-    if scenario is not None and path.suffix != ".net":
-        raise CaseError(source, [Mistake(path.name, 0, "", "takes no scenario: only a GasLib .net file has one")])
+    if scenario is not None and path.suffix not in (".net", ".zip"):
+        raise CaseError(source, [Mistake(path.name, 0, "", "takes no scenario: only a GasLib .net or .zip has one")])
     if path.is_dir():
         return read_folder(path)
-    if path.suffix == ".net":
+    if path.suffix in (".net", ".zip"):
         from serai.network.gaslib import read_gaslib  # noqa: PLC0415 - XML is read only where there is some
 
         return read_gaslib(path, scenario, allow_loss=allow_loss)
     if path.suffix == ".m":
         return read_matpower(path, allow_loss=allow_loss)
-    text = "is no network: a case folder, a GasLib .net file and a MATPOWER .m file can be read"
+    text = "is no network: a case folder, a GasLib .net or .zip file and a MATPOWER .m file can be read"
     raise CaseError(source, [Mistake(path.name, 0, "", text)])
