@@ -182,7 +182,7 @@ class Modes:
         for k, node in enumerate(power.controlled):
             low, high = power.position_limits[k]
             held = v.first + node
-            if not np.isfinite(low) or held not in self.fixed or a.first + node in self.fixed:
+            if not (np.isfinite(low) or np.isfinite(high)) or held not in self.fixed or a.first + node in self.fixed:
                 continue  # without limits, or a reference: it has no one to hand its voltage to
             modes = {
                 "voltage held": (held, self.fixed[held].value),

@@ -51,6 +51,8 @@ class PowerGraph:
     controlled: list[int] = field(default_factory=list)  # nodes whose magnitude generators hold
     position_limits: Floats = field(default_factory=lambda: np.empty((0, 2)))
     branch_stamp: Stamp | None = None
+    sharing: Stamp | None = None  # generators that share what their node or island lacks ...
+    following: frozenset[str] = frozenset()  # ... and those of them that do so beside a set-point
 
     def at(self, name: str) -> int:
         """Return the energised node of a bus, load, generator or shunt; -1 when it is dead."""
@@ -74,7 +76,7 @@ def graph(network: Network, referenced: set[str], closed: Mapping[str, float]) -
     alive = np.isin(island, list(live)) if n else np.zeros(0, bool)
     number = np.where(alive, np.cumsum(alive) - 1, -1)
     names = [""] * int(alive.sum())
-    node = np.where(node_of_bus >= 0, number[node_of_bus], -1) if n else np.full(len(buses), -1)
+    node = np.asarray(np.where(node_of_bus >= 0, number[node_of_bus], -1) if n else np.full(len(buses), -1), np.intp)
     dead = []
     for row, bus in reversed(list(enumerate(buses.names))):
         if node[row] >= 0:
@@ -101,7 +103,9 @@ def graph(network: Network, referenced: set[str], closed: Mapping[str, float]) -
     return g
 
 
-def add_power(eq: Equations, network: Network, g: PowerGraph, known: Mapping[str, set[str]], *, distributed: bool) -> None:
+def add_power(
+    eq: Equations, network: Network, g: PowerGraph, known: Mapping[str, set[str]], *, distributed: bool
+) -> None:
     """Add the columns, rows and laws of the grid; `known` tells which quantities are known at each element."""
     S = network.base_power
     c = eq.columns
@@ -169,7 +173,13 @@ def depends_on_voltage(network: Network, row: int) -> bool:
 
 
 def _generators(
-    eq: Equations, network: Network, g: PowerGraph, known: Mapping[str, set[str]], rows: tuple[Ints, Ints], *, distributed: bool
+    eq: Equations,
+    network: Network,
+    g: PowerGraph,
+    known: Mapping[str, set[str]],
+    rows: tuple[Ints, Ints],
+    *,
+    distributed: bool,
 ) -> None:
     S = network.base_power
     names = g.generators
@@ -186,8 +196,8 @@ def _generators(
 def _share_reactive(eq: Equations, network: Network, g: PowerGraph, holding: Ints, node: Ints) -> None:
     """Generators that hold one node's voltage share its reactive power: Q = Qmin + position (Qmax - Qmin).
 
-    So a node has one position, 0 at all lower limits and 1 at all upper ones. Where a generator has no limits, the
-    position is the reactive power of each, in units of the base power, and is not bounded.
+    So a node has one position, 0 at all lower limits and 1 at all upper ones. Where one side has no limit, each makes the
+    same beyond its limit on the other side (position 0), in units of the base power; where no side has, beyond zero.
     """
     t = network["generators"]
     S = network.base_power
@@ -197,13 +207,12 @@ def _share_reactive(eq: Equations, network: Network, g: PowerGraph, holding: Int
     order = {n: k for k, n in enumerate(g.controlled)}
     group = np.array([order[n] for n in node[holding]], dtype=np.intp)
     count = len(g.controlled)
-    bounded = np.bincount(group, ~(np.isfinite(low) & np.isfinite(high)), count) == 0
-    span = np.bincount(group, np.where(bounded[group], high - low, 0.0), count)
-    offset = np.where(bounded[group], low, 0.0)
-    share = np.where(span[group] > 0, high - low, S / np.bincount(group, minlength=count)[group])
-    share = np.where(bounded[group], share, S)
-    upper = np.where(bounded, np.where(span > 0, 1.0, 0.0), np.inf)
-    g.position_limits = np.stack([np.where(bounded, 0.0, -np.inf), upper], axis=1)
+    below, above = (np.bincount(group, ~np.isfinite(limit), count) == 0 for limit in (low, high))  # all have this limit
+    ranged = np.bincount(group, np.where((below & above)[group], high - low, 0.0), count) > 0
+    offset = np.where(below[group], low, np.where(above[group], high, 0.0))
+    share = np.where(ranged[group], high - low, S)
+    upper = np.where(above, np.where(ranged, 1.0, 0.0), np.inf)
+    g.position_limits = np.stack([np.where(below, 0.0, -np.inf), upper], axis=1)
     s = eq.columns.add("position", [g.names[n] for n in g.controlled], 1.0, 0.5)
     names = [g.generators[k] for k in holding]
     rows = eq.add_rows("reactive power share", names, S)
@@ -216,30 +225,27 @@ def _share_active(
 ) -> None:
     """Generators without a set-point of active power swing; several at one node share by their largest output.
 
-    Distributed: all units of an island with a participation follow one signal beside their set-points.
+    Distributed: all units of an island with a participation follow one signal beside their set-points,
+    P = set-point + participation x signal; a unit without a set-point has 0. `System.fix` writes the set-points.
     """
     t = network["generators"]
     S = network.base_power
     row = np.array([t.row(x) for x in g.generators], dtype=np.intp)
     free = np.array(["active_power" not in known.get(x, ()) for x in g.generators], dtype=bool)
-    part = t["participation"][row]
-    if distributed:
-        mine = np.flatnonzero(part > 0)
-        group_of, weight = g.island[node[mine]], part[mine]
-    else:
-        mine = np.flatnonzero(free)
-        several = np.bincount(node[mine], minlength=len(g.names))[node[mine]] > 1
-        mine = mine[several]
-        largest = t["active_power_max"][row[mine]]
-        group_of, weight = node[mine], np.where(largest > 0, largest, S)
-    groups = sorted(set(group_of.tolist()))
-    label = "imbalance"
-    s = eq.columns.add(label, [f"{label} {k + 1}" for k in range(len(groups))], 1.0, 0.0)
-    at = s[np.array([groups.index(x) for x in group_of], dtype=np.intp)]
+    part = t["participation"][row] * distributed
+    several = np.bincount(node[free], minlength=len(g.names))[node] > 1
+    largest = t["active_power_max"][row]
+    mine = np.flatnonzero((part > 0) | (free & several & ~np.isin(g.island[node], g.island[node[part > 0]])))
+    weight = np.where(part > 0, part, np.where(largest > 0, largest, S))[mine]
+    group_of = np.where(part > 0, g.island[node], len(g.names) + node)[mine]
+    groups, at = np.unique(group_of, return_inverse=True)
+    scale = S / float(weight.max(initial=0.0)) if len(mine) else 1.0
+    s = eq.columns.add("imbalance", [f"imbalance {k + 1}" for k in range(len(groups))], scale, 0.0)
     names = [g.generators[k] for k in mine]
+    g.following = frozenset(x for x, k in zip(names, mine, strict=True) if not free[k])
     rows = eq.add_rows("active power share", names, S)
     P = eq.columns["active_power"]
-    eq.add("share", names, (rows,), (P[mine], at), offset=0.0, share=weight)
+    g.sharing = eq.add("share", names, (rows,), (P[mine], s[at]), offset=0.0, share=weight)
 
 
 def _links(eq: Equations, network: Network, g: PowerGraph, rows: tuple[Ints, Ints]) -> None:

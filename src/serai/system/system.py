@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
+TWICE = {
+    "pressure": "of two stations in parallel let one hold the pressure and give the other a ratio or a flow.",
+    "magnitude": "generators at one bus hold one voltage; give the others their reactive power.",
+}
 PRESSURES = ("pressure", "outlet_pressure", "inlet_pressure")
 DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow", "power")  # set-points that part the pressures of two sides
 
@@ -56,7 +60,13 @@ class System:
     """
 
     def __init__(
-        self, network: Network, knowns: Iterable[Known], *, cell: float | None = None, distributed: bool = False, steady: bool = True
+        self,
+        network: Network,
+        knowns: Iterable[Known],
+        *,
+        cell: float | None = None,
+        distributed: bool = False,
+        steady: bool = True,
     ) -> None:
         """Build the equations; pipes are cut into cells of at most `cell` [m]; `steady`: every gas island must balance.
 
@@ -123,7 +133,11 @@ class System:
         drives = net.active("drives")
         for k, drive in enumerate(drives.names):
             bus, station = str(drives["bus"][k]), str(drives["compressor"][k])
-            if drives["kind"][k] == "electric motor" and self.power.at(bus) < 0 and station in net.active("compressors"):
+            if (
+                drives["kind"][k] == "electric motor"
+                and self.power.at(bus) < 0
+                and station in net.active("compressors")
+            ):
                 tripped.append(Known("open", station, 1.0, source=f"{drive}: {bus} is dead"))
                 self.notes.append((station, f"bypassed: its motor has no supply, {bus} is dead"))
         supplies = net.active("supplies")
@@ -272,14 +286,23 @@ class System:
             names = [t.names[k] for k in gas]
             f = eq.columns.add("fuel", names, 1.0, 0.1)
             station = net["compressors"]
-            at = [str(t["fuel_node"][k]) or str(station["from_node"][station.row(str(t["compressor"][k]))]) for k in gas]
+            at = [
+                str(t["fuel_node"][k]) or str(station["from_node"][station.row(str(t["compressor"][k]))]) for k in gas
+            ]
             lost = [n for n in at if n not in g.node]
             if lost:
                 msg = f"drives take fuel at nodes that are not in service: {', '.join(lost)}"
                 raise SeraiError(msg)
             shaft = np.array([W.index[str(t["compressor"][k])] for k in gas])
             rows = eq.add_rows("turbine fuel", names, 1e6)
-            eq.add("turbine_fuel", names, (rows,), (shaft, f[:]), eff=t["efficiency"][gas], LHV=self._heating_value("drives"))
+            eq.add(
+                "turbine_fuel",
+                names,
+                (rows,),
+                (shaft, f[:]),
+                eff=t["efficiency"][gas],
+                LHV=self._heating_value("drives"),
+            )
             eq.add("withdrawal", names, (self.balance_row(np.array([g.node[n] for n in at])),), (f[:],))
         if electric:
             names = [t.names[k] for k in electric]
@@ -326,7 +349,7 @@ class System:
             quantity, name = self.equations.columns.name(new.column)
             msg = (
                 f"{quantity} of {name} is given twice: {_say(old.known)} and {_say(new.known)}. Take one of them back; "
-                f"of two stations in parallel let one hold the pressure and give the other a ratio or a flow."
+                + TWICE.get(quantity, "one value closes it.")
             )
             raise NotClosed(msg, twice=[old.known.where, new.known.where])
         fixed[new.column] = new
@@ -370,18 +393,9 @@ class System:
             return c[q].first + node, known.value
         if kind == "buses":
             return None  # summed with the loads of the bus
-        if self.distributed and q == "active_power" and known.where in self._following():
-            return None
+        if q == "active_power" and known.where in self.power.following:
+            return None  # beside the signal that its island shares
         return c[q].index[known.where], known.value
-
-    def _following(self) -> set[str]:
-        """Return the generators whose active power follows a shared signal."""
-        return {
-            name
-            for stamp in self.equations.stamps_of("share")
-            if self.equations.row_name(int(stamp.rows[0, 0]))[0] == "active power share"
-            for name in stamp.names
-        }
 
     def _gas_defaults(self, fixed: dict[int, Fixed]) -> None:
         """Withdrawals of all nodes (zero where nothing is), and what stands open when nobody says otherwise."""
@@ -393,7 +407,9 @@ class System:
             value, free = given.get(k, (0.0, False))
             if not free:
                 name = self.gas.names[k]
-                fixed[c["withdrawal"].first + k] = Fixed(c["withdrawal"].first + k, value, Known("withdrawal", name, value))
+                fixed[c["withdrawal"].first + k] = Fixed(
+                    c["withdrawal"].first + k, value, Known("withdrawal", name, value)
+                )
         for edge in self.gas.edges:
             if edge.kind in ("short_pipes", "valves", "check_valves"):
                 column, shut = c["drop"].index[edge.name], c["flow"].index[edge.name]
@@ -406,6 +422,9 @@ class System:
         if not g.names:
             return
         value = {(k.where, k.quantity): k for k in self.knowns}
+        if g.sharing is not None:
+            given = [value.get((name, "active_power")) for name in g.sharing.names]
+            g.sharing.set(offset=[0.0 if k is None else k.value for k in given])
         total = {q: np.zeros(len(g.names)) for q in ("active_withdrawal", "reactive_withdrawal")}
         loads = net.active("loads")
         for row, name in enumerate(loads.names):
@@ -430,7 +449,9 @@ class System:
         for quantity in ("link_reactive_from", "link_reactive_to"):
             if quantity in c:
                 for name, column in c[quantity].index.items():
-                    fixed.setdefault(column, Fixed(column, 0.0, Known("reactive_power_from", name, 0.0, source="default")))
+                    fixed.setdefault(
+                        column, Fixed(column, 0.0, Known("reactive_power_from", name, 0.0, source="default"))
+                    )
 
     def drawn(self, row: int, name: str, value: dict[tuple[str, str], Known]) -> tuple[float, float]:
         """Return active and reactive power of a load; its power factor gives what no set-point does."""
