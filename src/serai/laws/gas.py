@@ -244,6 +244,17 @@ def turbine_fuel(W, f, eff, LHV):
     return eff * f * LHV - W, -1.0, eff * LHV
 
 
+@law("m", "sign", valid={"m": FLOW, "sign": (-1.0, 1.0)})
+def circulation(m, sign):
+    """Nothing circulates in a loop without resistance: the sum of sign m [kg/s] round it is 0, sign = +-1 its sense.
+
+    Round open valves, short pipes and bypassed stations the pressures say nothing of how the flow divides, and one of
+    their equations is void. This one takes its place: the limit of small equal resistances. Stations side by side with
+    one ratio share their flow by it too [2, ch. 2].
+    """
+    return sign * m, sign
+
+
 @law("x s", "offset share", valid={"x": FLOW, "s": FLOW, "offset": FLOW, "share": (0.1, 10.0)})
 def share(x, s, offset, share):
     """Several units follow one signal s, each by its share: x = offset + share s."""

@@ -13,6 +13,7 @@ from serai.simulate.extract import dataset, names_of
 from serai.simulate.labelled import Result
 from serai.simulate.modes import ROUNDS, Modes
 from serai.system import Closed, System, override
+from serai.system.gas import circulations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ class Run:
         self.transient = transient
         self.modes = Modes(system, q_limits=q_limits)
         self.closed = Closed(system, self.modes.fixed, transient=transient)
-        self._patterns: dict[frozenset[int], Closed] = {frozenset(self.modes.fixed): self.closed}
+        self._patterns: dict[object, Closed] = {self._key(self.modes.fixed): self.closed}
         self.iterations = 0
 
     def solve(self, *, cold: bool = False) -> Solution:
@@ -106,9 +107,13 @@ class Run:
                 raise
             return self.closed.solve(cold=True)  # a warm start may lie too far away after an event
 
+    def _key(self, fixed: Mapping[int, Fixed]) -> object:
+        """What two closed systems must share to be one: the known columns, and the loops without resistance."""
+        return frozenset(fixed), circulations(self.system.gas, fixed)
+
     def close(self, fixed: Mapping[int, Fixed], x: Floats) -> None:
         """Take other Knowns, from the state x (n_column,); a pattern met before keeps its factoriser."""
-        key = frozenset(fixed)
+        key = self._key(fixed)
         if key not in self._patterns:
             self._patterns[key] = Closed(self.system, fixed, transient=self.transient)
         self.closed = self._patterns[key]

@@ -11,8 +11,11 @@ from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 
 from serai.errors import NotClosed, NotConverged, SingularSystem
+from serai.laws import LAWS
 from serai.laws.fluid import potential
 from serai.sparse import LU, newton, structural_check
+from serai.system.equations import Stamp
+from serai.system.gas import circulations
 from serai.system.kernels import kernel
 from serai.system.system import _say, _some
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from serai.sparse import NewtonResult
     from serai.system.columns import Block
-    from serai.system.equations import Stamp
     from serai.system.system import Fixed, System
 
     Floats = NDArray[np.float64]
@@ -71,14 +73,14 @@ class Closed:
         eq = system.equations
         self.system = system
         self.fixed = dict(fixed)
-        self.stamps = [s for s in eq.stamps if transient or s.steady]
+        self.row_scales = 1.0 / eq.row_scales()
+        self.stamps = self._uncirculating([s for s in eq.stamps if transient or s.steady])
         is_free = np.ones(eq.columns.size, bool)
         is_free[list(fixed)] = False
         self.free = np.flatnonzero(is_free)
         local = np.where(is_free, np.cumsum(is_free) - 1, -1)
         self.n = len(self.free)
         self.column_scales = eq.columns.scales()
-        self.row_scales = 1.0 / eq.row_scales()
         self._triplets(local)
         self._check()
         self.residual = np.zeros(eq.size)
@@ -87,6 +89,19 @@ class Closed:
         self._matrix: LU | None = None
 
     # --------------------------------------------------------------- structure
+
+    def _uncirculating(self, stamps: list[Stamp]) -> list[Stamp]:
+        """Put the law of circulation in place of the equations that loops without resistance make void."""
+        loops = circulations(self.system.gas, self.fixed)
+        if not loops:
+            return stamps
+        void = [row for row, _ in loops]
+        self.row_scales[void] = 1.0 / self.system.flow_scale
+        kept = [s.without(np.isin(s.rows[0], void)) if s.law.name in ("drop", "ratio") else s for s in stamps]
+        terms = [(row, flow, sign) for row, flows in loops for flow, sign in flows]
+        rows, flows, signs = (np.array(x) for x in zip(*terms, strict=True))
+        names = tuple(self.system.equations.columns.name(int(f))[1] for f in flows)
+        return [*kept, Stamp(LAWS["circulation"], rows[None, :], flows[None, :], signs[None, :], names)]
 
     def _triplets(self, local: Ints) -> None:
         rows, columns = [], []
@@ -192,7 +207,9 @@ class Closed:
         if cold:
             self._start_grid()
             if smooth := self._smoothed():
-                steps = self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False).iterations
+                steps = self._newton(
+                    self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False
+                ).iterations
                 for stamp, eps in smooth:
                     stamp.set(eps=eps)
                 self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
@@ -245,8 +262,8 @@ class Closed:
     def _start_grid(self) -> None:
         """Start from the linear power flow: angles by 1/x of the branches, then magnitudes by Q/V at these angles.
 
-            P = B' a            P_i, a_i  injection [pu] and angle [rad], B' from the reactances and ratios
-            Q = M v             M = Im(diag(e) conj(Y) diag(conj(e))), e = exp(j a): exact but for Q/v, where v is 1
+        P = B' a            P_i, a_i  injection [pu] and angle [rad], B' from the reactances and ratios
+        Q = M v             M = Im(diag(e) conj(Y) diag(conj(e))), e = exp(j a): exact but for Q/v, where v is 1
         """
         power = self.system.power
         if not power.names:
@@ -307,4 +324,4 @@ def _lacking(missing: list[tuple[str, str]]) -> list[str]:
     if not wanted:
         return [f"{quantity} of {name}" for quantity, name in missing[:6]]
     sentences = list(wanted.values())
-    return sentences[:6] + ([f"{len(sentences) - 6} more"] if len(sentences) > 6 else [])  # noqa: PLR2004
+    return sentences[:6] + ([f"{len(sentences) - 6} more"] if len(sentences) > 6 else [])

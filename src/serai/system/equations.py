@@ -46,6 +46,13 @@ class Stamp:
         return np.asarray(self.parameters[self.law.parameters.index(symbol)])
 
 
+    def without(self, gone: NDArray[np.bool_]) -> Stamp:
+        """Return the stamp without some of its instances (n,); its parameters are a copy."""
+        keep = np.flatnonzero(~gone)
+        names = tuple(self.names[k] for k in keep)
+        return Stamp(self.law, self.rows[:, keep], self.columns[:, keep], self.parameters[:, keep], names, self.steady)
+
+
 @dataclass
 class Equations:
     """The laws of one network, not yet closed by Knowns.

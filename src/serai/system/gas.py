@@ -14,13 +14,18 @@ from serai.laws.fluid import FITTED_TO, coefficients
 from serai.units import GRAVITY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from numpy.typing import NDArray
 
     from serai.network import Network, Table
     from serai.system.equations import Equations, Stamp
 
+    from serai.system.system import Fixed
+
     Ints = NDArray[np.intp]
     Floats = NDArray[np.float64]
+    Circulations = tuple[tuple[int, tuple[tuple[int, float], ...]], ...]  # ((void row, ((flow column, sign), ...)), ...)
 
 JOINING = ("pipes", "short_pipes", "valves", "check_valves", "control_valves", "resistors", "compressors")
 DROPPING = ("short_pipes", "valves", "check_valves", "control_valves")  # elements with a pressure drop as unknown
@@ -49,6 +54,17 @@ class Edge:
     end: int
 
 
+@dataclass(frozen=True)
+class Joint:
+    """An edge without resistance of its own: its equation, the column that sets it, and the value at which it is open."""
+
+    edge: int
+    row: int
+    control: int
+    flow: int
+    neutral: float
+
+
 @dataclass
 class GasGraph:
     """Nodes (the case's own first, then the hidden ones) and edges of the gas network that runs.
@@ -68,6 +84,8 @@ class GasGraph:
     momentum: list[tuple[Stamp, Ints]] = field(default_factory=list)
     storage: list[Stamp] = field(default_factory=list)
     volume: Floats = field(default_factory=lambda: np.empty(0))  # of each edge that is a pipe cell, else 0
+    joints: list[Joint] = field(default_factory=list)
+    known_loops: dict[bytes, Circulations] = field(default_factory=dict)
 
     def hidden(self, name: str, height: float) -> int:
         """Add a node that the case does not show."""
@@ -245,8 +263,72 @@ def _drops(eq: Equations, g: GasGraph, pressure: float) -> None:
     names = [g.edges[k].name for k in edges]
     d = eq.columns.add("drop", names, pressure, 0.0)
     rows = eq.add_rows("pressure drop", names, pressure)
-    p1, p2, _ = _columns_of(eq, g, edges)
+    p1, p2, m = _columns_of(eq, g, edges)
     eq.add("drop", names, (rows,), (p1, p2, d[:]))
+    _join(g, edges, rows, d[:], m, 0.0)
+
+
+def _join(g: GasGraph, edges: Ints, rows: Ints, controls: Ints, flows: Ints, neutral: float) -> None:
+    for e, row, control, flow in zip(*(x.tolist() for x in (edges, rows, controls, flows)), strict=True):
+        g.joints.append(Joint(e, row, control, flow, neutral))
+
+
+def circulations(g: GasGraph, fixed: Mapping[int, Fixed]) -> Circulations:
+    """Return the equations that loops of open elements make void, each with the flows round its loop.
+
+    Open are drops known as 0 and ratios known as 1; stations side by side with one known ratio count as a loop too.
+    """
+    values = [fixed[j.control].value if j.control in fixed and j.flow not in fixed else np.nan for j in g.joints]
+    key = np.array(values).tobytes()
+    if key not in g.known_loops:
+        g.known_loops[key] = tuple(_loops(g, values))
+    return g.known_loops[key]
+
+
+def _loops(g: GasGraph, values: list[float]) -> Iterator[tuple[int, tuple[tuple[int, float], ...]]]:
+    """Grow a spanning forest of the open joints; each one that finds its ends connected closes a loop."""
+    tree: dict[int, list[tuple[int, Joint, float]]] = {}
+    root = list(range(len(g.names)))
+    beside: dict[tuple[int, int, float], Joint] = {}
+
+    def find(node: int) -> int:
+        while root[node] != node:
+            root[node] = root[root[node]]
+            node = root[node]
+        return node
+
+    for joint, value in zip(g.joints, values, strict=True):
+        a, b = g.edges[joint.edge].start, g.edges[joint.edge].end
+        if value != joint.neutral:
+            if joint.neutral == 1.0 and value == value:  # noqa: PLR0124 - nan: not known
+                other = beside.setdefault((a, b, value), joint)
+                if other is not joint:
+                    yield joint.row, ((joint.flow, 1.0), (other.flow, -1.0))
+            continue
+        if find(a) != find(b):
+            root[find(a)] = find(b)
+            tree.setdefault(a, []).append((b, joint, 1.0))
+            tree.setdefault(b, []).append((a, joint, -1.0))
+        else:
+            yield joint.row, ((joint.flow, 1.0), *_path(tree, b, a))
+
+
+def _path(tree: Mapping[int, list[tuple[int, Joint, float]]], start: int, end: int) -> list[tuple[int, float]]:
+    """Return flow columns and senses on the way from `start` to `end` through a forest."""
+    came: dict[int, tuple[int, int, float]] = {}
+    seen, todo = {start}, [start]
+    while todo and end not in seen:
+        node = todo.pop()
+        for other, joint, sense in tree.get(node, ()):
+            if other not in seen:
+                seen.add(other)
+                came[other] = node, joint.flow, sense
+                todo.append(other)
+    out = []
+    while end != start:
+        end, flow, sense = came[end]
+        out.append((flow, sense))
+    return out
 
 
 def _losses(eq: Equations, network: Network, g: GasGraph, pressure: float, fluid: dict[str, float]) -> None:
@@ -298,6 +380,7 @@ def _stations(eq: Equations, network: Network, g: GasGraph, pressure: float, flu
     p1, p2, m = _columns_of(eq, g, edges)
     rows = eq.add_rows("pressure ratio", names, pressure)
     eq.add("ratio", names, (rows,), (p1, p2, r[:]))
+    _join(g, edges, rows, r[:], m, 1.0)
     rows = eq.add_rows("compression power", names, 1e6)
     eq.add(
         "compression", names, (rows,), (p1, r[:], m, W[:]),
