@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 PQ, PV, REFERENCE, ISOLATED = 1, 2, 3, 4
+NO_LIMIT = 1e6  # Mvar
 WIDTH = {"bus": 18, "gen": 26, "branch": 26}
 
 
@@ -49,6 +50,7 @@ def arrays(case):
     for m, columns in ((bus, (0,)), (gen, (0,)), (branch, (0, 1))):
         for c in columns:
             m[:, c] = [row[n] for n in m[:, c]]
+    gen[:, 3:5] = np.clip(gen[:, 3:5], -NO_LIMIT, NO_LIMIT)  # infinity becomes nan in its split of Mvar, then in all
     held = np.isin(bus[:, 0], gen[:, 0])
     bus[np.isin(bus[:, 1], (PV, REFERENCE)) & ~held, 1] = PQ  # no generator in service there
     empty = {
