@@ -156,6 +156,8 @@ class _Extraction:
     def _terminals(self) -> None:
         """Split each node's withdrawal into its supplies and offtakes: what is known stays, the swing takes the rest."""
         system, c = self.system, self.system.equations.columns
+        if "withdrawal" not in c:  # every gas island is dead
+            return
         w = self.X[:, c["withdrawal"].span]
         left = w.copy()
         swings: dict[int, list[tuple[str, str]]] = {}

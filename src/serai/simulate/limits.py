@@ -59,7 +59,9 @@ class _Search:
     def __init__(self, data: xr.Dataset) -> None:
         self.data = data
         self.times = data["time"].values if "time" in data.dims else np.array([np.nan])
-        self.place = {str(dim): {str(n): k for k, n in enumerate(data[dim].values)} for dim in data.dims if dim != "time"}
+        self.place = {
+            str(dim): {str(n): k for k, n in enumerate(data[dim].values)} for dim in data.dims if dim != "time"
+        }
 
     def all(self, net: Network) -> list[Break]:
         """Return the breaks of every limit in turn."""

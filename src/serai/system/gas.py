@@ -166,7 +166,8 @@ def add_gas(eq: Equations, network: Network, g: GasGraph, pressure: float, flow:
     c = eq.columns
     c.add("pressure", g.names, pressure, pressure)
     w = c.add("withdrawal", g.names[: g.shown], flow, 0.0)
-    m = c.add("flow", [e.name for e in g.edges], flow, 0.0)
+    begin = [0.5 * flow if e.kind == "compressors" else 0.0 for e in g.edges]  # no flow, no work: a flat start
+    m = c.add("flow", [e.name for e in g.edges], flow, np.array(begin))
     balance = eq.add_rows("mass balance", g.names, flow)
     start, end = g.ends()
     eq.add("passage", m.names, (balance[start], balance[end]), (m[:],))
