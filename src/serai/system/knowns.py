@@ -40,10 +40,14 @@ def checked(network: Network, knowns: Iterable[Known]) -> list[Known]:
         allowed = quantities_of(kind)
         if known.quantity not in allowed:
             what = "no such quantity" if known.quantity not in QUANTITIES else f"{kind} have none"
-            msg = f"Known {known.quantity} of {known.where}: {what}; known there can be {', '.join(allowed) or 'nothing'}"
+            msg = (
+                f"Known {known.quantity} of {known.where}: {what}; known there can be {', '.join(allowed) or 'nothing'}"
+            )
             raise UnknownName(msg)
         if not known.exact:
-            msg = f"Known {known.quantity} of {known.where} is a reading (sigma {known.sigma}): use estimate, or sigma=0"
+            msg = (
+                f"Known {known.quantity} of {known.where} is a reading (sigma {known.sigma}): use estimate, or sigma=0"
+            )
             raise SeraiError(msg)
         if QUANTITIES[known.quantity].flag and known.value not in (0.0, 1.0):
             msg = f"Known {known.quantity} of {known.where}: must be 1 or 0, got {known.value}"

@@ -36,7 +36,7 @@ TWICE = {
     "magnitude": "generators at one bus hold one voltage; give the others their reactive power.",
 }
 PRESSURES = ("pressure", "outlet_pressure", "inlet_pressure")
-DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow", "power")  # set-points that part the pressures of two sides
+DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow")  # set-points that part the pressures of two sides
 
 
 @dataclass(frozen=True)
@@ -207,14 +207,19 @@ class System:
             raise NoSwing(msg, missing=nodes, island=nodes)
 
     def _pressed(self, g: GasGraph) -> list[int]:
-        """Return the nodes whose pressure a Known gives."""
+        """Return the nodes whose pressure a Known of an element in service gives."""
         found = []
         for k in self.knowns:
-            if k.quantity in PRESSURES:
+            if k.quantity in PRESSURES and self.running(k.where):
                 node = g.node.get(self.node_of(k))
                 if node is not None:
                     found.append(node)
         return found
+
+    def running(self, name: str) -> bool:
+        """Tell whether an element is in service."""
+        t = self.network[self.network.kind_of(name)]
+        return bool(t["status"][t.row(name)] == "in service")
 
     def node_of(self, known: Known) -> str:
         """Return the gas node that a Known of pressure, withdrawal or supply speaks of."""
@@ -360,8 +365,8 @@ class System:
         kind = self.network.kind_of(where)
         if q in PRESSURES:
             node = self.gas.node.get(self.node_of(known))
-            active = self.network[kind]["status"][self.network[kind].row(where)] == "in service"
-            return (c["pressure"].first + node, known.value) if node is not None and active else None
+            usable = node is not None and self.running(where)
+            return (c["pressure"].first + node, known.value) if usable else None
         if q in ("withdrawal", "supply", "steps", "tap_position", "closed"):
             return None
         if q == "open":
