@@ -157,9 +157,9 @@ class _Walk:
             )
         return ""
 
-    def result(self, reason: str, *, converged: bool) -> NewtonResult:
+    def result(self, reason: str, *, converged: bool, here: bool = False) -> NewtonResult:
         """End here, or at the best point where the answer was not found."""
-        if not (converged or self.largest <= self.best):
+        if not (converged or here or self.largest <= self.best):
             self.x = self.best_x
             self.visit(self.x)
         return NewtonResult(
@@ -183,6 +183,7 @@ def newton(
     limit_step: LimitStep | None = None,
     max_iterations: int = 50,
     polish: bool = False,
+    approach: bool = False,
 ) -> NewtonResult:
     """Solve F(x) = 0 from the start `x`, (n,), and report how it ended; only the first matrix may raise.
 
@@ -194,6 +195,7 @@ def newton(
     max_iterations      steps at most
     polish              after convergence take one step more, unless the last one was small enough for round-off, and
                         keep it if it lowers the mismatch
+    approach            end at the last point, not at the best one: the mismatch may rise before it falls
 
     Raises `SingularSystem` where the matrix at the start is singular.
     """
@@ -220,7 +222,7 @@ def newton(
             break
         reason = walk.trouble(step_tolerance) if walk.largest > residual_tolerance else ""
     if reason:
-        return walk.result(reason, converged=False)
+        return walk.result(reason, converged=False, here=approach)
     if polish and walk.step > _QUADRATIC and walk.largest > 0.0:
         _polish(walk, lu, limit_step)
     steps = len(walk.history) - 1

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9  # of the scaled residual: 1e-9 of the highest pressure, of the total supply, of the base power
 LIKELY = (0.8, 1.2)  # per unit: a cold start takes no magnitude from beyond
+ROUGH = 1e-4  # the same on the way to a cold answer
+SHARP = 10.0  # a constant loss gets so much sharper from one round of a cold start to the next
 COLD_DROP = 0.05  # share of p2 that a pipe loses at the flow over which a cold start smooths it
 
 ADVICE = {
@@ -206,13 +208,7 @@ class Closed:
         steps = 0
         if cold:
             self._start_grid()
-            if smooth := self._smoothed():
-                steps = self._newton(
-                    self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False
-                ).iterations
-                for stamp, eps in smooth:
-                    stamp.set(eps=eps)
-                self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
+            steps = self._approach(tolerance)
         result = self._newton(self.x[self.free] / scale, max_iterations=max_iterations, tolerance=tolerance, last=True)
         self.x[self.free] = result.x * scale
         worst = self.system.equations.row_name(result.worst) if len(result.residual) else ("", "")
@@ -221,12 +217,43 @@ class Closed:
             self.matrix().statistics.fallbacks,
         )  # fmt: skip
 
+    def _approach(self, tolerance: float) -> int:
+        """Come near the answer with widened smoothing; return the Newton steps that it took.
+
+        Friction takes two steps with it. A constant loss is a sign function, across which no long step leads: it
+        sharpens by tens.
+        """
+        scale = self.column_scales[self.free]
+        smooth = self._smoothed()
+        if not smooth:
+            return 0
+        steps = 0
+        try:
+            steps += self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False).iterations
+            constant = [(stamp, eps) for stamp, eps in smooth if stamp.law.name == "resistor_constant"]
+            for stamp, eps in smooth:
+                if stamp.law.name != "resistor_constant":
+                    stamp.set(eps=eps)
+            width = 0.1 * self.system.flow_scale
+            while constant and width > SHARP * max(float(np.max(eps)) for _, eps in constant):
+                for stamp, _ in constant:
+                    stamp.set(eps=width)
+                result = self._newton(self.x[self.free] / scale, max_iterations=12, tolerance=ROUGH, last=False)
+                steps += result.iterations
+                width /= SHARP
+        finally:
+            for stamp, eps in smooth:
+                stamp.set(eps=eps)
+        self._matrix = None if self._matrix is not None and self._matrix.statistics.fallbacks else self._matrix
+        return steps
+
     def _newton(self, z: Floats, *, max_iterations: int, tolerance: float, last: bool) -> NewtonResult:
         try:
             lu = self.matrix()
             result = newton(
-                self.evaluate, z, lu, residual_tolerance=tolerance, max_iterations=max_iterations, polish=last
-            )
+                self.evaluate, z, lu, residual_tolerance=tolerance, max_iterations=max_iterations,
+                polish=last, approach=not last,
+            )  # fmt: skip
         except SingularSystem as error:
             raise self._named(error) from None
         if last and not result.converged:
