@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serai.report.page import page
+from serai.report.page import key_rows, page
 from serai.report.shown import Shown
 
 if TYPE_CHECKING:
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from serai.simulate.labelled import Result
 
-__all__ = ["write_report"]
+__all__ = ["key_figures", "write_report"]
+
+
+def key_figures(result: Result) -> list[tuple[str, str, str, str]]:
+    """Return the key figures of a result as texts: name, remark, value, unit; the same as in its report."""
+    return key_rows(Shown(result))
 
 
 def write_report(result: Result, path: str | os.PathLike[str], *, outages: xr.Dataset | None = None) -> Path:

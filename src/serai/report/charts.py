@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 400.0, 196.0  # px, drawn size: text stays readable on a telepho
 TOP, BOTTOM = 12.0, 24.0
 LEFT = 46.0
 LABEL = 13.0  # px between labels of neighbouring lines
-MARGIN = 132.0  # px at most for the labels behind the lines
+MARGIN = 150.0  # px at most for the labels behind the lines
 STYLES = ("s1", "s2", "s3", "s4", "s5", "s6")
 
 
@@ -119,7 +119,8 @@ def line_chart(chart: Chart) -> str:
     ]
     parts.append(_names(chart, frame))
     said = "; ".join(
-        f"{line.label or chart.title} from {number(np.nanmin(line.values))} to {number(np.nanmax(line.values))} {chart.unit}"
+        f"{line.label or chart.title} from {number(np.nanmin(line.values))} "
+        f"to {number(np.nanmax(line.values))} {chart.unit}"
         for line in chart.lines
         if np.isfinite(line.values).any()
     )
@@ -154,7 +155,7 @@ def _frame(chart: Chart) -> Frame:
     low = low - 0.08 * span if not (chart.zero and low == 0.0) else low
     high += 0.10 * span
     widest = max((text_width(line.label, SMALL) for line in chart.lines), default=0.0)
-    right = chart.width - (min(widest + 8.0, MARGIN) if any(line.label for line in chart.lines) else 14.0)
+    right = chart.width - (min(widest + 16.0, MARGIN) if any(line.label for line in chart.lines) else 18.0)
     return Frame(LEFT, right, TOP, chart.height - BOTTOM, low, high, float(chart.x[0]), float(chart.x[-1]))
 
 
@@ -163,7 +164,7 @@ def _grid(chart: Chart, f: Frame) -> str:
     marks = ticks(f.low, f.high)
     for value, text in zip(marks, tick_texts(marks), strict=True):
         y = f.y(value)
-        out += tag("path", d=f"M{f.left:.1f} {y:.1f}H{f.right:.1f}", cls="grid")
+        out += tag("path", d=f"M{f.left:.1f} {y:.1f}H{f.right:.1f}", cls="rule")
         out += words(text, f.left - 6, y + 4, "t", anchor="end")
     out += tag("path", d=f"M{f.left:.1f} {f.bottom:.1f}H{f.right:.1f}", cls="ax")
     return out + (_hours(f) if not chart.x_unit else _distance(f, chart.x_unit))
@@ -171,7 +172,7 @@ def _grid(chart: Chart, f: Frame) -> str:
 
 def _hours(f: Frame) -> str:
     span = f.last - f.first
-    step = next(s for s in (0.25, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 48.0) if span / s <= 4.0 or s == 48.0)  # noqa: PLR2004
+    step = next(s for s in (0.25, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0, 48.0) if span / s <= 4.0 or s == 48.0)
     out, k = "", ceil(f.first / step - 1e-9)
     while k * step <= f.last + 1e-9:
         x = f.x(k * step)
@@ -187,7 +188,9 @@ def _distance(f: Frame, unit: str) -> str:
     for k, (value, text) in enumerate(zip(marks, tick_texts(marks), strict=True)):
         x = f.x(value)
         last = f" {unit}" if k == len(marks) - 1 else ""
-        out += tag("path", d=f"M{x:.1f} {f.bottom:.1f}v4", cls="ax") + words(text + last, x, f.bottom + 16, "t", anchor="middle")
+        out += tag("path", d=f"M{x:.1f} {f.bottom:.1f}v4", cls="ax") + words(
+            text + last, x, f.bottom + 16, "t", anchor="middle"
+        )
     return out
 
 
@@ -215,7 +218,7 @@ def _names(chart: Chart, f: Frame) -> str:
     ys = spread([e[0] for e in ends], LABEL, f.top + 4, f.bottom - 2)
     out = ""
     for (y0, line, k), y in zip(ends, ys, strict=True):
-        if abs(y - y0) > 3.0:  # noqa: PLR2004 - px: the label left its line
+        if abs(y - y0) > 3.0:
             out += tag("path", d=f"M{f.right:.1f} {y0:.1f}L{f.right + 5:.1f} {y:.1f}", cls="lead")
         room = chart.width - f.right - 8
         out += words(shortened(line.label, room), f.right + 7, y + 4, f"name {_style(line, k)}t")

@@ -39,8 +39,22 @@ def gas_figures(shown: Shown) -> str:
     exports = {n: v for n, v in shown.exports().items() if float(np.max(v)) > 0.0}
     if exports:
         charts.append(Chart("Gas export by point", VOLUME_RATE, x, _top(exports), zero=True))
+    uses = _uses(shown)
+    if len(uses) > 1:
+        charts.append(Chart("Gas used at home", VOLUME_RATE, x, _top(uses), zero=True))
     charts += _station_charts(shown)
     return "".join(tag("figure", line_chart(c), cls="panel") for c in charts)
+
+
+def _uses(shown: Shown) -> dict[str, Floats]:
+    """Return what home gas is used for: kind -> million m3/d over time, the largest first."""
+    found = shown.grouped("delivered", "offtakes", "kind", shown.rate("delivered")) if shown.has("delivered") else {}
+    found.pop("export", None)
+    if shown.has("plant_fuel"):
+        found["power plants"] = shown.rate_total("plant_fuel")
+    return {
+        k: v for k, v in sorted(found.items(), key=lambda p: -float(shown.mean(p[1]))) if float(np.max(np.abs(v))) > 0.0
+    }
 
 
 def withdrawn(shown: Shown) -> Floats:
@@ -53,13 +67,18 @@ def _station_charts(shown: Shown) -> list[Chart]:
         return []
     power = np.nan_to_num(shown.megawatt("power"))
     names = shown.names("power")
-    works = [k for k in np.argsort(-shown.mean(power)) if float(power[:, k].max()) > 0.05][:MOST_LINES]  # noqa: PLR2004 - MW
+    works = [k for k in np.argsort(-shown.mean(power)) if float(power[:, k].max()) > 0.05][:MOST_LINES]
     if not works:
         return []
     ratio = shown.raw("ratio")
     return [
         Chart("Station shaft power", "MW", shown.hours, tuple(Line(names[k], power[:, k]) for k in works), zero=True),
-        Chart("Station pressure ratio", "outlet over inlet", shown.hours, tuple(Line(names[k], ratio[:, k]) for k in works)),
+        Chart(
+            "Station pressure ratio",
+            "outlet over inlet",
+            shown.hours,
+            tuple(Line(names[k], ratio[:, k]) for k in works),
+        ),
     ]
 
 
@@ -88,8 +107,14 @@ def pressure_figures(shown: Shown) -> str:
     out = ""
     for name in main_nodes(shown):
         values = bara[:, index[name]]
-        limits = _nearest(values, float(t["pressure_min"][t.row(name)]) / BAR, float(t["pressure_max"][t.row(name)]) / BAR)
-        out += tag("figure", line_chart(Chart(name, "bara", shown.hours, (Line("", values),), limits, height=150.0)), cls="panel")
+        limits = _nearest(
+            values, float(t["pressure_min"][t.row(name)]) / BAR, float(t["pressure_max"][t.row(name)]) / BAR
+        )
+        out += tag(
+            "figure",
+            line_chart(Chart(name, "bara", shown.hours, (Line("", values),), limits, height=150.0)),
+            cls="panel",
+        )
     return out
 
 
@@ -121,7 +146,10 @@ def margins(shown: Shown) -> list[tuple[str, float, float, float, float, str]]:
         if not np.isfinite(values).any():
             continue
         at_low, at_high = int(np.nanargmin(values)), int(np.nanargmax(values))
-        pairs = [(values[at_low] - low, values[at_low], low, at_low, "lowest"), (high - values[at_high], values[at_high], high, at_high, "highest")]
+        pairs = [
+            (values[at_low] - low, values[at_low], low, at_low, "lowest"),
+            (high - values[at_high], values[at_high], high, at_high, "highest"),
+        ]
         finite = [p for p in pairs if np.isfinite(p[0])]
         if finite:
             margin, value, limit, at, side = min(finite, key=lambda p: p[0])
@@ -159,6 +187,11 @@ def power_figures(shown: Shown) -> str:
     if len(abroad_by) > 1:
         charts.append(Chart("Electricity export by point", "MW", x, _top(abroad_by), zero=True))
     charts += _loading_chart(shown)
+    units = shown.grouped("active_power", "generators", "technology", shown.megawatt("active_power"))
+    units = dict(sorted(units.items(), key=lambda p: -float(shown.mean(p[1]))))
+    if len(units) > 1:
+        charts.append(Chart("Generation by technology", "MW", x, _top(units), zero=True))
+    charts.append(_voltage_chart(shown))
     return "".join(tag("figure", line_chart(c), cls="panel") for c in charts)
 
 
@@ -170,7 +203,33 @@ def _loading_chart(shown: Shown) -> list[Chart]:
     names = shown.names("loading")
     k = int(np.argmax(peak))
     limit = (Limit(100.0, "above", "rating 100"),)
-    return [Chart("Highest line loading", "% of rating", shown.hours, (Line("", values[:, k]),), limit, note=names[k], zero=True)]
+    return [
+        Chart(
+            "Highest line loading",
+            "% of rating",
+            shown.hours,
+            (Line("", values[:, k]),),
+            limit,
+            note=names[k],
+            zero=True,
+        )
+    ]
+
+
+def _voltage_chart(shown: Shown) -> Chart:
+    magnitude = shown.raw("magnitude")
+    buses = shown.network["buses"]
+    rows = [buses.row(n) for n in shown.names("magnitude")]
+    limits = []
+    low, high = (buses[c][rows] for c in ("magnitude_min", "magnitude_max"))
+    if np.isfinite(low).any():
+        limits.append(Limit(float(np.nanmax(low)), "below", f"lowest allowed {number(float(np.nanmax(low)), 2)}"))
+    if np.isfinite(high).any():
+        limits.append(Limit(float(np.nanmin(high)), "above", f"highest allowed {number(float(np.nanmin(high)), 2)}"))
+    lines = (Line("highest", np.nanmax(magnitude, axis=1)), Line("lowest", np.nanmin(magnitude, axis=1), "s2"))
+    return Chart(
+        "Voltages", "per unit of nominal", shown.hours, lines, tuple(limits), note="highest and lowest of all buses"
+    )
 
 
 def _share(losses: Floats, made: Floats) -> str:

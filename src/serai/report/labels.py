@@ -69,9 +69,7 @@ class Label:
         return out
 
 
-def arrange(
-    wishes: Sequence[Wish], obstacles: Sequence[Box], strokes: NDArray[np.float64], frame: Box
-) -> list[Label]:
+def arrange(wishes: Sequence[Wish], obstacles: Sequence[Box], strokes: NDArray[np.float64], frame: Box) -> list[Label]:
     """Place as many labels as fit.
 
     wishes     what wants a label; higher rank first
@@ -91,10 +89,9 @@ def arrange(
 
 def _best(wish: Wish, taken: Sequence[Box], strokes: NDArray[np.float64], frame: Box) -> Label | None:
     found: tuple[float, Label] | None = None
-    width, height = wish.size
     for reach in _REACH if wish.far else _REACH[:2]:
         for dx, dy, worse in _AROUND:
-            box = _beside(wish, dx, dy, reach, width, height)
+            box = _beside(wish, (dx, dy), reach)
             if not box.inside(frame) or any(box.overlap(t) > 0.0 for t in taken):
                 continue
             cost = worse + 0.9 * reach + 1.1 * _covered(box, strokes)
@@ -103,7 +100,8 @@ def _best(wish: Wish, taken: Sequence[Box], strokes: NDArray[np.float64], frame:
     return found[1] if found else None
 
 
-def _beside(wish: Wish, dx: int, dy: int, reach: float, width: float, height: float) -> Box:
+def _beside(wish: Wish, way: tuple[int, int], reach: float) -> Box:
+    (dx, dy), (width, height) = way, wish.size
     gap = wish.radius + 3.0 + reach
     slope = 0.72 if dx and dy else 1.0
     x, y = wish.x + dx * gap * slope, wish.y + dy * gap * slope

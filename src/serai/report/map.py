@@ -176,7 +176,8 @@ def _arrow(sheet: Sheet, r: Run, width: float, arrows: list[Point]) -> None:
     ux, uy = sign * (r.end[0] - r.start[0]) / r.length, sign * (r.end[1] - r.start[1]) / r.length
     size = 4.0 + 0.55 * width
     tip, left, right = (
-        (x + ux * a * size - uy * b * size, y + uy * a * size + ux * b * size) for a, b in ((1.1, 0), (-0.7, 0.9), (-0.7, -0.9))
+        (x + ux * a * size - uy * b * size, y + uy * a * size + ux * b * size)
+        for a, b in ((1.1, 0), (-0.7, 0.9), (-0.7, -0.9))
     )
     d = f"M{tip[0]:.1f} {tip[1]:.1f}L{left[0]:.1f} {left[1]:.1f}L{right[0]:.1f} {right[1]:.1f}Z"
     sheet.add("arrows", tag("path", d=d, cls="arrow"))
@@ -184,7 +185,7 @@ def _arrow(sheet: Sheet, r: Run, width: float, arrows: list[Point]) -> None:
 
 def draw_lines(sheet: Sheet) -> None:
     """Draw the grid: the highest voltages double, the others thin; bent a little so that pipes stay visible."""
-    every = [r for r in runs(sheet, "power") if r.length > 0.5]  # noqa: PLR2004 - px; transformers have no length
+    every = [r for r in runs(sheet, "power") if r.length > 0.5]
     highest = max((r.voltage for r in every), default=0.0)
     for r in sorted(every, key=lambda r: r.voltage):
         double = r.voltage >= DOUBLE * highest and any(o.voltage < DOUBLE * highest for o in every)
@@ -243,7 +244,8 @@ def _symbol(sheet: Sheet, name: str, at: Point, shape: str, radius: float, *, sy
     elif shape == "station":
         lines = f"M{x - r * 0.94:.1f} {y - r * 0.34:.1f}L{x + r * 0.5:.1f} {y - r * 0.86:.1f}"
         lines += f"M{x - r * 0.94:.1f} {y + r * 0.34:.1f}L{x + r * 0.5:.1f} {y + r * 0.86:.1f}"
-        body = tag("circle", title, cx=x, cy=y, r=r, cls=cls) + tag("path", d=lines, cls="sym open")
+        body = tag("circle", title, cx=x, cy=y, r=r, cls=cls)
+        body += tag("path", d=lines, cls="sym open") if r > 5.0 else ""
     elif shape == "ring":
         body = tag("circle", title, cx=x, cy=y, r=r, cls=cls) + tag("circle", cx=x, cy=y, r=r * 0.36, cls="fill")
     elif shape == "bus":
@@ -255,7 +257,7 @@ def _symbol(sheet: Sheet, name: str, at: Point, shape: str, radius: float, *, sy
         body = tag("circle", title, cx=x, cy=y, r=r, cls="fill")
     sheet.add("symbols", body)
     sheet.used.add(shape)
-    if r >= 4.0:  # noqa: PLR2004 - px
+    if r >= 4.0:
         sheet.obstacles.append(Box(x - r, y - r, x + r, y + r))
 
 
@@ -290,7 +292,9 @@ def _stations(sheet: Sheet, radius: float) -> set[str]:
     """Draw the compressor stations between their ends; return the end nodes."""
     net, shown = sheet.shown.network, sheet.shown
     table, ends = net.active("compressors"), set()
-    power = dict(zip(shown.names("power"), shown.mean(shown.megawatt("power")), strict=True)) if shown.has("power") else {}
+    power = (
+        dict(zip(shown.names("power"), shown.mean(shown.megawatt("power")), strict=True)) if shown.has("power") else {}
+    )
     for k, name in enumerate(table.names):
         start, end = str(table["from_node"][k]), str(table["to_node"][k])
         a, b = sheet.at(start), sheet.at(end)
@@ -298,8 +302,15 @@ def _stations(sheet: Sheet, radius: float) -> set[str]:
             continue
         at = ((a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0)
         works = float(power.get(name, 0.0))
-        runs_ = works > 0.05  # noqa: PLR2004 - MW
-        _symbol(sheet, name, at, "station", radius if runs_ else radius * 0.72, synthetic=str(table["confidence"][k]) == "low")
+        runs_ = works > 0.05
+        _symbol(
+            sheet,
+            name,
+            at,
+            "station",
+            radius if runs_ else radius * 0.72,
+            synthetic=str(table["confidence"][k]) == "low",
+        )
         lines = (name, f"{number(works, 1)} MW") if runs_ else (name,)
         _wish(sheet, at, radius, lines, 500 + works if runs_ else 50.0)
         ends |= {start, end}
@@ -316,7 +327,9 @@ def draw_buses(sheet: Sheet) -> None:
         return
     highest = float(np.max(buses["voltage"]))
     units = net.active("generators")
-    made = dict(zip(sheet.shown.names("active_power"), sheet.shown.mean(sheet.shown.megawatt("active_power")), strict=True))
+    made = dict(
+        zip(sheet.shown.names("active_power"), sheet.shown.mean(sheet.shown.megawatt("active_power")), strict=True)
+    )
     at_bus: dict[str, float] = {}
     for k, unit in enumerate(units.names):
         bus = str(units["bus"][k])
@@ -330,8 +343,14 @@ def draw_buses(sheet: Sheet) -> None:
         _symbol(sheet, name, at, "bus" if large else "small bus", 5.0 if large else 2.2 if not sheet.crowded else 1.5)
         if large or at_bus.get(name, 0.0) > 0.0:
             made_here = at_bus.get(name, 0.0)
-            text = (name, f"{number(made_here, 0)} MW made") if made_here > 0.5 else (name,)  # noqa: PLR2004 - MW
-            _wish(sheet, at, 5.0 if large else 2.2, text if large else (name,), 400 + made_here / 100 if large else made_here / 50)
+            text = (name, f"{number(made_here, 0)} MW made") if made_here > 0.5 else (name,)
+            _wish(
+                sheet,
+                at,
+                5.0 if large else 2.2,
+                text if large else (name,),
+                400 + made_here / 100 if large else made_here / 50,
+            )
         if name in sheet.broken:
             _mark(sheet, at, name)
     for unit, bus in zip(units.names, units["bus"], strict=True):
@@ -354,14 +373,16 @@ def _by_node(shown: Shown, variable: str, kind: str, wanted: str = "") -> dict[s
 
 
 def _flow_text(value: float) -> str:
+    if value < 0.05:
+        return "no flow" if value <= 0.0 else f"{number(value, 2)} Mm\u00b3/d"
     return f"{number(value, 1)} Mm\u00b3/d"
 
 
 def _wish(sheet: Sheet, at: Point, radius: float, lines: tuple[str, ...], rank: float) -> None:
     small = sheet.width < SMALL_MAP
-    if small and rank < 400 and not sheet.crowded:  # noqa: PLR2004 - only borders, fields, stations that run, highest voltage
+    if small and rank < 400 and not sheet.crowded:
         return
-    sheet.wishes.append(Wish(*at, radius, lines, rank, far=rank >= 500 or (not small and rank >= 400)))  # noqa: PLR2004
+    sheet.wishes.append(Wish(*at, radius, lines, rank, far=rank >= 500 or (not small and rank >= 400)))
 
 
 # ------------------------------------------------------------------------------------------------- frame
@@ -375,18 +396,24 @@ def draw_ground(sheet: Sheet) -> None:
     lat0, lon0 = sheet.places.middle
     per_lat = 6371.0 * radians(1.0) * sheet.scale
     per_lon = per_lat * cos(radians(lat0))
-    every = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if s * per_lat > 60 or s == 20)  # noqa: PLR2004 - px
+    every = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if s * per_lat > 60 or s == 20)
     zero_x, zero_y = sheet.shift_x, sheet.shift_y
     for k in range(-2000, 2001):
         lon, lat = k * every, k * every
         x, y = zero_x + (lon - lon0) * per_lon, zero_y - (lat - lat0) * per_lat
-        if 24 < x < sheet.width - 24:  # noqa: PLR2004 - px
-            sheet.add("ground", tag("path", d=f"M{x:.1f} 0V{sheet.height:.1f}", cls="grid"))
-            sheet.add("ground", words(f"{number(abs(lon), 0 if every >= 1 else 1)}° {'E' if lon >= 0 else 'W'}", x + 3, 11, "t"))
+        if 24 < x < sheet.width - 24:
+            sheet.add("ground", tag("path", d=f"M{x:.1f} 0V{sheet.height:.1f}", cls="rule"))
+            sheet.add(
+                "ground",
+                words(f"{number(abs(lon), 0 if every >= 1 else 1)}° {'E' if lon >= 0 else 'W'}", x + 3, 11, "t"),
+            )
             sheet.obstacles.append(Box(x, 0, x + 34, 13))
-        if 24 < y < sheet.height - 14:  # noqa: PLR2004 - px
-            sheet.add("ground", tag("path", d=f"M0 {y:.1f}H{sheet.width:.1f}", cls="grid"))
-            sheet.add("ground", words(f"{number(abs(lat), 0 if every >= 1 else 1)}° {'N' if lat >= 0 else 'S'}", 3, y - 3, "t"))
+        if 24 < y < sheet.height - 14:
+            sheet.add("ground", tag("path", d=f"M0 {y:.1f}H{sheet.width:.1f}", cls="rule"))
+            sheet.add(
+                "ground",
+                words(f"{number(abs(lat), 0 if every >= 1 else 1)}° {'N' if lat >= 0 else 'S'}", 3, y - 3, "t"),
+            )
             sheet.obstacles.append(Box(0, y - 13, 34, y))
     _scale_bar(sheet)
 
@@ -395,7 +422,7 @@ def _scale_bar(sheet: Sheet) -> None:
     if not isfinite(sheet.places.km):
         return
     target = sheet.width * 0.16 / sheet.scale
-    km = next(k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if k > target * 0.55 or k == 5000)  # noqa: PLR2004
+    km = next(k for k in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if k > target * 0.55 or k == 5000)
     x2, y = sheet.width - 12.0, sheet.height - 12.0
     x1 = x2 - km * sheet.scale
     sheet.add("frame", tag("path", d=f"M{x1:.1f} {y - 5:.1f}V{y:.1f}H{x2:.1f}V{y - 5:.1f}", cls="scale"))
@@ -424,25 +451,33 @@ def draw_map(shown: Shown, width: float, where: Places | None = None) -> tuple[s
         sheet.add("labels", label.draw())
     body = "".join("".join(sheet.layers.get(layer, ())) for layer in ORDER)
     name = shown.network.title or shown.network.name
-    return figure(width, sheet.height, body, f"Map of {name}: pipelines by flow, lines by voltage", "fig map"), sheet.used
+    return figure(
+        width, sheet.height, body, f"Map of {name}: pipelines by flow, lines by voltage", "fig map"
+    ), sheet.used
 
 
+_PIPES = (
+    '<path class="gas" stroke-width="1.4" d="M0 7H9"/><path class="gas" stroke-width="5" d="M9 7H20"/>'
+    '<path class="gas" stroke-width="8.6" d="M20 7H30"/>'
+)
+_CORE = '<path class="core" d="M0 7H30"/>'
+_STATION = '<circle class="sym" cx="15" cy="7" r="6"/><path class="sym open" d="M9.4 5L18 1.8M9.4 9L18 12.2"/>'
+_BUS = '<rect class="sym powsym" x="10" y="2" width="10" height="10"/><path class="sym powsym" d="M10 7H20"/>'
 _LEGEND = (
-    ("flow", '<path class="gas" stroke-width="1.4" d="M0 7H9"/><path class="gas" stroke-width="5" d="M9 7H20"/>'
-             '<path class="gas" stroke-width="8.6" d="M20 7H30"/>', "pipeline, width by mean flow"),
-    ("idle", '<path class="gas tube" d="M0 7H30"/><path class="core" d="M0 7H30"/>', "filled, no flow"),
-    ("out of service", '<path class="gas out" d="M0 7H30"/><path class="core" d="M0 7H30"/>', "out of service"),
+    ("flow", _PIPES, "pipeline, width by mean flow"),
+    ("idle", f'<path class="gas tube" d="M0 7H30"/>{_CORE}', "filled, no flow"),
+    ("out of service", f'<path class="gas out" d="M0 7H30"/>{_CORE}', "out of service"),
     ("planned", '<path class="gas dots" d="M2 7H30"/>', "planned"),
-    ("double", '<path class="pow double" d="M0 7H30"/><path class="core" d="M0 7H30"/>', "highest voltage"),
+    ("double", f'<path class="pow double" d="M0 7H30"/>{_CORE}', "highest voltage"),
     ("single", '<path class="pow single" d="M0 7H30"/>', "lower voltage"),
     ("stitched", '<path class="gas stitched" stroke-width="4" d="M0 7H30"/>', "synthetic or inferred"),
     ("hexagon", '<path class="sym" d="M21 7L18 12.2H12L9 7L12 1.8H18Z"/>', "supply"),
-    ("station", '<circle class="sym" cx="15" cy="7" r="6"/><path class="sym open" d="M9.4 5L18 1.8M9.4 9L18 12.2"/>', "compressor station"),
+    ("station", _STATION, "compressor station"),
     ("ring", '<circle class="sym" cx="15" cy="7" r="5.5"/><circle class="fill" cx="15" cy="7" r="2"/>', "export point"),
     ("dot", '<circle class="fill" cx="15" cy="7" r="2.4"/>', "gas offtake"),
-    ("bus", '<rect class="sym powsym" x="10" y="2" width="10" height="10"/><path class="sym powsym" d="M10 7H20"/>', "substation"),
+    ("bus", _BUS, "substation"),
     ("broken", '<path class="broken" d="M15 0L22 7L15 14L8 7Z"/>', "limit broken"),
-)  # fmt: skip
+)
 
 
 def legend(used: Iterable[str], shown: Shown) -> str:
@@ -457,6 +492,8 @@ def legend(used: Iterable[str], shown: Shown) -> str:
         if key in used:
             svg = f'<svg width="30" height="14" viewBox="0 0 30 14" aria-hidden="true">{drawing}</svg>'
             out += f"<span>{svg}{esc(texts.get(key) or text)}</span>"
+    if shown.has_gas:
+        out += "<span>Mm\u00b3/d = million m\u00b3/d</span>"
     return f'<div class="legend">{out}</div>'
 
 

@@ -18,9 +18,11 @@ from serai.report.words import VOLUME, VOLUME_RATE, clock, esc, number, plural, 
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
     from serai.report.shown import Shown
 
+Key = tuple[str, str, str, str]
 WIDE_MAP, NARROW_MAP = 920.0, 396.0  # px
 
 
@@ -29,13 +31,15 @@ def page(shown: Shown, outages: xr.Dataset | None = None) -> str:
     style = (files("serai.report") / "style.css").read_text(encoding="utf-8")
     name = _title(shown)
     body = "".join((
-        HATCH, _head(shown), '<main>', _verdict(shown), _overview(shown), _gas(shown), _power(shown),
-        _outages(shown, outages), _trust(shown), '</main>', _foot(),
+        HATCH, _head(shown), "<main>", _verdict(shown), _overview(shown), _gas(shown), _power(shown),
+        _outages(shown, outages), _trust(shown), "</main>", _foot(),
     ))  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{esc(name)} · Serai report</title>\n<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        '<meta name="color-scheme" content="light dark"/>\n'
+        f"<title>{esc(name)} · Serai report</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -46,13 +50,18 @@ def _title(shown: Shown) -> str:
 def _head(shown: Shown) -> str:
     net = shown.network
     when = (
-        f"{clock(float(shown.hours[0]))} to {clock(float(shown.hours[-1]))} local time" if shown.lasts else "steady state"
+        f"{clock(float(shown.hours[0]))} to {clock(float(shown.hours[-1]))} local time"
+        if shown.lasts
+        else "steady state"
     )
     facts = [("Case", net.name), ("Day", net.day or "every day"), ("Time", when)]
     note = net.days[net.day].note if net.day in net.days else ""
     shown_facts = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>" for k, v in facts)
     day = f'<p class="note">{esc(sentence(note))}.</p>' if note else ""
-    return f'<header><p class="mark">serai</p><h1>{esc(_title(shown))}</h1><dl>{shown_facts}</dl><p>{_about(shown)}</p>{day}</header>'
+    return (
+        f'<header><p class="mark">serai</p><h1>{esc(_title(shown))}</h1><dl>{shown_facts}</dl>'
+        f"<p>{_about(shown)}</p>{day}</header>"
+    )
 
 
 def _about(shown: Shown) -> str:
@@ -67,8 +76,8 @@ def _about(shown: Shown) -> str:
         else "No fact of the case is marked as synthetic."
     )
     return esc(
-        f"This page shows {time} of {' and '.join(what) or 'an empty network'}{together}, computed from the equations of "
-        f"physics and the facts of the case; it is a calculation, not a measurement. {known}"
+        f"This page shows {time} of {' and '.join(what) or 'an empty network'}{together}, "
+        f"computed from the equations of physics and the facts of the case; it is a calculation, not a measurement. {known}"
     )
 
 
@@ -79,17 +88,39 @@ def _verdict(shown: Shown) -> str:
     r = shown.result
     broken, modes = shown.breaks, dict.fromkeys(name for _, name, _ in r.modes)
     where = f", largest in the {esc(r.worst)}" if r.worst else ""
-    lines = [("ok", f"<b>The equations hold.</b> Recomputed outside the solver, the largest mismatch is {power_of_ten(r.mismatch)}{where}.")]
+    lines = [
+        (
+            "ok",
+            "<b>The equations hold.</b> Recomputed outside the solver, "
+            f"the largest mismatch is {power_of_ten(r.mismatch)}{where}.",
+        )
+    ]
     if broken:
-        lines.append(("no", f"<b>{sentence(plural(len(broken), 'limit'))} broken.</b> {esc(_few([b.element for b in broken]))}; all in the table below."))
+        lines.append(
+            (
+                "no",
+                f"<b>{sentence(plural(len(broken), 'limit'))} broken.</b> "
+                f"{esc(_few([b.element for b in broken]))}; all in the table below.",
+            )
+        )
     else:
-        lines.append(("ok", "<b>No limit is broken.</b> Pressures, flows, station power, voltages and loadings were checked."))
+        lines.append(
+            ("ok", "<b>No limit is broken.</b> Pressures, flows, station power, voltages and loadings were checked.")
+        )
     if modes:
-        lines.append(("wait", f"<b>{sentence(plural(len(modes), 'element'))} left the set-point.</b> {esc(_few(list(modes)))}."))
+        lines.append(
+            ("wait", f"<b>{sentence(plural(len(modes), 'element'))} left the set-point.</b> {esc(_few(list(modes)))}.")
+        )
     else:
         lines.append(("ok", "<b>Every set-point holds.</b>"))
-    if r.notes or r.dead:
-        lines.append(("no", f"<b>{plural(len(r.notes) + len(r.dead), 'remark')} on what does not run.</b> {esc(_few([n for n, _ in (*r.notes, *r.dead)]))}."))
+    stopped = [*r.notes, *r.dead]
+    if stopped:
+        lines.append(
+            (
+                "no",
+                f"<b>{plural(len(stopped), 'remark')} on what does not run.</b> {esc(_few([n for n, _ in stopped]))}.",
+            )
+        )
     items = "".join(f'<li class="{cls}"><span>{html}</span></li>' for cls, html in lines)
     more = ""
     if broken:
@@ -111,31 +142,38 @@ def _overview(shown: Shown) -> str:
     where = places(shown.network)
     wide, used = draw_map(shown, WIDE_MAP, where)
     narrow, used_narrow = draw_map(shown, NARROW_MAP, where)
-    how = {"geographic": "by latitude and longitude", "schematic": "schematic, not to scale", "drawn": "drawn from the connections, not to scale"}
+    how = {
+        "geographic": "by latitude and longitude",
+        "schematic": "schematic, not to scale",
+        "drawn": "drawn from the connections, not to scale",
+    }
     flows = "flows are means of the day" if shown.lasts else "flows of the steady state"
     panel = (
         f'<section class="panel mapbox"><h2>Network</h2><span class="q">{how[where.how]} · {flows}</span>'
         f'<div class="wide">{wide}</div><div class="slim">{narrow}</div>{legend(used | used_narrow, shown)}</section>'
     )
-    return f'<div class="overview">{panel}<section class="panel figures"><h2>Key figures</h2>{key_figures(shown)}</section></div>'
+    keys = f'<section class="panel figures"><h2>Key figures</h2>{key_figures(shown)}</section>'
+    return f'<div class="overview">{panel}{keys}</div>'
+
+
+def key_rows(shown: Shown) -> list[Key]:
+    """Return the key figures: name, remark, value, unit."""
+    rows = _gas_keys(shown) if shown.has_gas else []
+    return rows + (_power_keys(shown) if shown.has_power else [])
 
 
 def key_figures(shown: Shown) -> str:
-    """Return the key figures as rows: name, remark, value, unit."""
-    rows = _gas_keys(shown) if shown.has_gas else []
-    rows += _power_keys(shown) if shown.has_power else []
+    """Return the key figures as a list in HTML."""
     out = ""
-    for name, remark, value, unit in rows:
+    for name, remark, value, unit in key_rows(shown):
         small = f"<small>{esc(remark)}</small>" if remark else ""
-        out += f'<div class="kpi"><dt>{esc(name)}{small}</dt><dd><b>{esc(value)}</b><span class="u">{esc(unit)}</span></dd></div>'
+        shown_value = f'<b>{esc(value)}</b><span class="u">{esc(unit)}</span>'
+        out += f'<div class="kpi"><dt>{esc(name)}{small}</dt><dd>{shown_value}</dd></div>'
     return f"<dl>{out}</dl>"
 
 
-Key = tuple[str, str, str, str]
-
-
 def _gas_keys(shown: Shown) -> list[Key]:
-    def mean(v: np.ndarray) -> str:  # type: ignore[type-arg]
+    def mean(v: NDArray[np.float64]) -> str:
         return number(float(shown.mean(v)), 1)
 
     abroad = np.sum(list(shown.exports().values()), axis=0) if shown.exports() else np.zeros(len(shown.hours))
@@ -143,12 +181,15 @@ def _gas_keys(shown: Shown) -> list[Key]:
     supply = shown.rate_total("supplied")
     rows: list[Key] = [
         ("Gas supply", _range(shown, supply), mean(supply), VOLUME_RATE),
-        ("Gas used at home", "power plants included", mean(home), VOLUME_RATE),
-        ("Gas export", _range(shown, abroad), mean(abroad), VOLUME_RATE),
+        ("Gas used at home", "power plants included" if shown.has("plant_fuel") else "", mean(home), VOLUME_RATE),
     ]
+    if shown.exports():
+        rows.append(("Gas export", _range(shown, abroad), mean(abroad), VOLUME_RATE))
     if shown.has("fuel"):
         fuel = shown.rate_total("fuel")
-        rows.append(("Fuel of compressor stations", _range(shown, fuel, 3), number(float(shown.mean(fuel)), 3), VOLUME_RATE))
+        rows.append(
+            ("Fuel of compressor stations", _range(shown, fuel, 3), number(float(shown.mean(fuel)), 3), VOLUME_RATE)
+        )
     if shown.has("linepack_total"):
         rows += _linepack(shown)
     near = margins(shown)
@@ -177,7 +218,9 @@ def _linepack(shown: Shown) -> list[Key]:
 
 def _power_keys(shown: Shown) -> list[Key]:
     made, losses = shown.power_total("active_power"), shown.power_total("losses")
-    abroad = np.sum(list(shown.power_exports().values()), axis=0) if shown.power_exports() else np.zeros(len(shown.hours))
+    abroad = (
+        np.sum(list(shown.power_exports().values()), axis=0) if shown.power_exports() else np.zeros(len(shown.hours))
+    )
     home = shown.power_total("drawn") - abroad + shown.power_total("drive_power")
     share = 100.0 * float(shown.mean(losses)) / float(shown.mean(made)) if float(shown.mean(made)) else float("nan")
     rows: list[Key] = [
@@ -191,7 +234,9 @@ def _power_keys(shown: Shown) -> list[Key]:
         values = np.nan_to_num(100.0 * shown.raw("loading"), nan=-1.0)
         at, k = np.unravel_index(int(values.argmax()), values.shape)
         when = f", {clock(float(shown.hours[at]))}" if shown.lasts else ""
-        rows.append(("Highest line loading", f"{shown.names('loading')[int(k)]}{when}", number(float(values[at, k]), 1), "%"))
+        rows.append(
+            ("Highest line loading", f"{shown.names('loading')[int(k)]}{when}", number(float(values[at, k]), 1), "%")
+        )
     magnitude = shown.raw("magnitude")
     names = shown.names("magnitude")
     for word, pick in (("Lowest voltage", np.nanargmin), ("Highest voltage", np.nanargmax)):
@@ -201,11 +246,11 @@ def _power_keys(shown: Shown) -> list[Key]:
     return rows
 
 
-def _range(shown: Shown, values: np.ndarray, decimals: int = 1) -> str:  # type: ignore[type-arg]
+def _range(shown: Shown, values: NDArray[np.float64], decimals: int = 1) -> str:
     if not shown.lasts:
         return ""
     low, high = number(float(values.min()), decimals), number(float(values.max()), decimals)
-    return f"mean of the time, {low} to {high}" if low != high else "the whole time"
+    return f"mean; {low} to {high}" if low != high else "constant"
 
 
 # ------------------------------------------------------------------------------------------------- sections
@@ -216,19 +261,29 @@ def _panel(title: str, content: str, remark: str = "", cls: str = "") -> str:
     return f'<section class="panel {cls}"><h3>{esc(title)}</h3>{quiet}{content}</section>' if content else ""
 
 
+def _heading(title: str, remark: str) -> str:
+    return f'<div class="head later"><h3>{esc(title)}</h3><span class="q">{esc(remark)}</span></div>'
+
+
 def _gas(shown: Shown) -> str:
     if not shown.has_gas:
         return ""
-    volume = f"m³ at {number(shown.network.gas.standard_temperature - 273.15, 0)} °C and {number(shown.network.gas.standard_pressure / 1e5, 5)} bara"
+    volume = f"m³ at {tables.standard_conditions(shown)}"
     out = f'<h2>Gas</h2><span class="q">{volume}; pressures absolute</span>'
     if figures := gas_figures(shown):
         out += f'<div class="grid">{figures}</div>'
     if figures := pressure_figures(shown):
-        out += f'<h3>Pressures at main nodes</h3><span class="q">hatched: not allowed</span><div class="grid">{figures}</div>'
+        out += _heading("Pressures at main nodes", "hatched: not allowed") + f'<div class="grid">{figures}</div>'
     if figures := profile_figures(shown):
-        out += f'<h3>Pressure along the main corridors</h3><span class="q">in the direction of flow; hatched: not allowed; upright lines: ends, stations and regulators</span><div class="grid broad">{figures}</div>'
+        remark = "in the direction of flow; hatched: not allowed; upright lines: ends, stations and regulators"
+        out += _heading("Pressure along the main corridors", remark) + f'<div class="grid broad">{figures}</div>'
     balance = "Gas balance of the day" if shown.lasts else "Gas balance"
-    out += '<div class="two">' + _panel(balance, tables.gas_balance(shown)) + _panel("Pressures nearest to a limit", tables.worst_pressures(shown)) + "</div>"
+    out += (
+        '<div class="two">'
+        + _panel(balance, tables.gas_balance(shown))
+        + _panel("Pressures nearest to a limit", tables.worst_pressures(shown))
+        + "</div>"
+    )
     return f'<section class="part">{out}{_panel("Compressor stations", tables.stations(shown))}</section>'
 
 
@@ -239,20 +294,30 @@ def _power(shown: Shown) -> str:
     if figures := power_figures(shown):
         out += f'<div class="grid">{figures}</div>'
     balance = "Power balance of the day" if shown.lasts else "Power balance"
-    out += '<div class="two">' + _panel(balance, tables.power_balance(shown)) + _panel("Highest loadings", tables.loadings(shown)) + "</div>"
+    out += (
+        '<div class="two">'
+        + _panel(balance, tables.power_balance(shown))
+        + _panel("Highest loadings", tables.loadings(shown))
+        + "</div>"
+    )
     return f'<section class="part">{out}</section>'
 
 
 def _outages(shown: Shown, outages: xr.Dataset | None) -> str:
     if outages is None:
         return ""
-    return f'<section class="part"><h2>Outages</h2><section class="panel">{tables.outage_table(outages, shown)}</section></section>'
+    panel = f'<section class="panel">{tables.outage_table(outages, shown)}</section>'
+    return f'<section class="part"><h2>Outages</h2>{panel}</section>'
 
 
 def _trust(shown: Shown) -> str:
     return (
         '<section class="part"><h2>What this rests on</h2><div class="two">'
-        + _panel("Confidence of the facts", tables.confidence(shown), "rows of the case's tables; low = synthetic or inferred")
+        + _panel(
+            "Confidence of the facts",
+            tables.confidence(shown),
+            "rows of the case's tables; low = synthetic or inferred",
+        )
         + _panel("Modelling choices", tables.choices(shown))
         + _panel("Mismatches, recomputed", tables.certificate(shown), "by other formulas than the solver's")
         + _panel("Sources", tables.sources(shown))

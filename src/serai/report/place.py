@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -61,7 +62,7 @@ def edges_of(network: Network, *, pick: tuple[str, ...] = ("gas", "power")) -> l
     for kind, ends in ENDS.items() if "power" in pick else ():
         t = network[kind]
         for k in range(len(t)):
-            found += [_edge(t, kind, k, a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            found += [_edge(t, kind, k, a, b) for a, b in pairwise(ends)]
     return found
 
 
@@ -150,8 +151,8 @@ def _links(network: Network, row: dict[str, int]) -> list[tuple[int, int]]:
     return found
 
 
-def _scaled(graph: object) -> Floats:
-    n = graph.shape[0]  # type: ignore[attr-defined]
+def _scaled(graph: Any) -> Floats:
+    n = graph.shape[0]
     if n == 1:
         return np.zeros((1, 2))
     pivots = [0]
@@ -164,14 +165,14 @@ def _scaled(graph: object) -> Floats:
     centred = -0.5 * (d2 - d2.mean(axis=0) - d2.mean(axis=1, keepdims=True) + d2.mean())
     _, vectors = np.linalg.eigh(centred.T @ centred)
     xy = centred @ vectors[:, ::-1][:, :2]
-    if xy.shape[1] < 2:  # noqa: PLR2004 - two nodes have one direction
+    if xy.shape[1] < 2:
         xy = np.hstack([xy, np.zeros((n, 1))])
     spread = float(np.abs(xy).max()) or 1.0
     xy = xy / spread * float(np.sqrt(d2.max())) / 2.0
     return _smoothed(graph, xy) if n <= SMOOTHED else xy
 
 
-def _smoothed(graph: object, xy: Floats) -> Floats:
+def _smoothed(graph: Any, xy: Floats) -> Floats:
     """Majorise the stress a few times, so that every edge is about as long as every other (SMACOF, weights 1/d2)."""
     d = shortest_path(graph, directed=False, unweighted=True)
     n = len(d)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-CORRIDORS = 3
+CORRIDORS = 4
 WIDTH, HEIGHT = 620.0, 250.0
 NARROW = 400.0
 
@@ -42,9 +42,10 @@ class Corridor:
 
 @dataclass(frozen=True)
 class _Reach:
-    """One element with gas flowing into a node: its upstream node, flow [million m3/d] and length [km]."""
+    """One element with flow: its ends along the flow, its flow [million m3/d] and its length [km]."""
 
     upstream: str
+    downstream: str
     flow: float
     km: float
     name: str
@@ -53,28 +54,28 @@ class _Reach:
 
 def corridors(shown: Shown, most: int = CORRIDORS) -> list[Corridor]:
     """Return the paths that carry most: each is chosen for the flow x length that the others do not cover."""
-    into = _inflows(shown)
-    ends = _deliveries(shown)
+    reaches = _reaches(shown)
+    traces = [_trace(n, reaches, up=True) for n in _points(shown, "offtakes")]
+    traces += [_trace(n, reaches, up=False) for n in _points(shown, "supplies")]
     found: list[Corridor] = []
     covered: set[str] = set()
     for _ in range(most):
-        best: tuple[float, list[_Reach], str] = (0.0, [], "")
-        for node in ends:
-            trace = _upstream(node, into)
+        best: tuple[float, list[_Reach]] = (0.0, [])
+        for trace in traces:
             gain = sum(r.flow * r.km for r in trace if r.name not in covered)
             if gain > best[0] and sum(r.km for r in trace) > 0.0:
-                best = (gain, trace, node)
+                best = (gain, trace)
         if not best[1]:
             break
         covered |= {r.name for r in best[1]}
-        found.append(_corridor(best[1], best[2]))
+        found.append(_corridor(best[1]))
     return found
 
 
-def _inflows(shown: Shown) -> dict[str, list[_Reach]]:
+def _reaches(shown: Shown) -> list[_Reach]:
     net = shown.network
     mean = dict(zip(shown.names("flow"), shown.mean(shown.rate("flow")), strict=True))
-    out: dict[str, list[_Reach]] = {}
+    out = []
     for kind in GAS_EDGES:
         t = net.active(kind)
         for k, name in enumerate(t.names):
@@ -82,38 +83,42 @@ def _inflows(shown: Shown) -> dict[str, list[_Reach]]:
             a, b = str(t["from_node"][k]), str(t["to_node"][k])
             start, end = (a, b) if flow >= 0 else (b, a)
             km = float(t["length"][k]) / 1e3 if kind == "pipes" else 0.0
-            if abs(flow) > 1e-6:  # noqa: PLR2004 - million m3/d
-                out.setdefault(end, []).append(_Reach(start, abs(flow), km, name, kind))
+            if abs(flow) > 1e-6:
+                out.append(_Reach(start, end, abs(flow), km, name, kind))
     return out
 
 
-def _deliveries(shown: Shown) -> list[str]:
-    t = shown.network.active("offtakes")
+def _points(shown: Shown, kind: str) -> list[str]:
+    t = shown.network.active(kind)
     return sorted({str(n) for n in t["node"]}) if len(t) else []
 
 
-def _upstream(node: str, into: dict[str, list[_Reach]]) -> list[_Reach]:
+def _trace(node: str, reaches: list[_Reach], *, up: bool) -> list[_Reach]:
+    """Follow the strongest flow from a node, upstream or downstream; return the reaches in the direction of flow."""
+    at: dict[str, list[_Reach]] = {}
+    for r in reaches:
+        at.setdefault(r.downstream if up else r.upstream, []).append(r)
     trace, seen = [], {node}
-    while into.get(node):
-        reach = max(into[node], key=lambda r: r.flow)
-        if reach.upstream in seen:
+    while at.get(node):
+        reach = max(at[node], key=lambda r: r.flow)
+        node = reach.upstream if up else reach.downstream
+        if node in seen:
             break
-        seen.add(reach.upstream)
+        seen.add(node)
         trace.append(reach)
-        node = reach.upstream
-    return trace
+    return trace[::-1] if up else trace
 
 
-def _corridor(trace: list[_Reach], end: str) -> Corridor:
+def _corridor(trace: list[_Reach]) -> Corridor:
     nodes, km, stations = [], [], []
     at = 0.0
-    for reach in reversed(trace):
+    for reach in trace:
         nodes.append(reach.upstream)
         km.append(at)
         if reach.kind in {"compressors", "control_valves"}:
             stations.append((at, reach.name))
         at += reach.km
-    return Corridor((*nodes, end), (*km, at), tuple(stations))
+    return Corridor((*nodes, trace[-1].downstream), (*km, at), tuple(stations))
 
 
 def instants(shown: Shown) -> list[tuple[int, str]]:
@@ -139,24 +144,24 @@ def draw_profile(shown: Shown, corridor: Corridor, width: float) -> str:
     every = np.concatenate([drawn.ravel(), low[np.isfinite(low)], high[np.isfinite(high)]])
     bottom, top = float(every.min()), float(every.max())
     span = max(top - bottom, 1.0)
-    f = Frame(LEFT, width - 14.0, TOP + 26.0, HEIGHT - BOTTOM, bottom - 0.04 * span, top + 0.08 * span, 0.0, float(x[-1]))
+    f = Frame(
+        LEFT, width - 14.0, TOP + 26.0, HEIGHT - BOTTOM, bottom - 0.04 * span, top + 0.08 * span, 0.0, float(x[-1])
+    )
     parts = [_forbidden(f, x, low, up=False), _forbidden(f, x, high, up=True)]
     for value, text in zip(marks := ticks(f.low, f.high), tick_texts(marks), strict=True):
-        parts.append(tag("path", d=f"M{f.left:.1f} {f.y(value):.1f}H{f.right:.1f}", cls="grid"))
+        parts.append(tag("path", d=f"M{f.left:.1f} {f.y(value):.1f}H{f.right:.1f}", cls="rule"))
         parts.append(words(text, f.left - 6, f.y(value) + 4, "t", anchor="end"))
     parts.append(tag("path", d=f"M{f.left:.1f} {f.bottom:.1f}H{f.right:.1f}", cls="ax") + _distance(f, "km"))
     parts.append(_posts(f, corridor, width))
     for k, (values, (_, _why)) in enumerate(zip(drawn, moments, strict=True)):
         parts.append(path([(f.x(a), f.y(b)) for a, b in zip(x, values, strict=True)], f"series {('s1', 's2')[k]}"))
-    said = f"Pressure from {corridor.title}: {number(drawn[0][0])} bara at the start, {number(drawn[0][-1])} bara at the end"
-    keys = "".join(
-        f'<span><svg width="24" height="8" aria-hidden="true"><path class="series {("s1", "s2")[k]}" d="M0 4H24"/></svg>'
-        f"{why}</span>"
-        for k, (_, why) in enumerate(moments)
-        if why
-    )
+    said = f"Pressure from {corridor.title}: {number(drawn[0][0])} bara first, {number(drawn[0][-1])} bara last"
+    svg = '<svg width="24" height="8" aria-hidden="true"><path class="series {}" d="M0 4H24"/></svg>'
+    keys = "".join(f"<span>{svg.format(('s1', 's2')[k])}{why}</span>" for k, (_, why) in enumerate(moments) if why)
     cls = "fig wide" if width > NARROW else "fig slim"
-    return figure(width, HEIGHT, "".join(parts), said, cls) + (f'<div class="keys {cls.split()[1]}">{keys}</div>' if keys else "")
+    return figure(width, HEIGHT, "".join(parts), said, cls) + (
+        f'<div class="keys {cls.split()[1]}">{keys}</div>' if keys else ""
+    )
 
 
 def _posts(f: Frame, corridor: Corridor, width: float) -> str:
@@ -170,7 +175,9 @@ def _posts(f: Frame, corridor: Corridor, width: float) -> str:
         text = shortened(name, width * 0.3)
         half = text_width(text, SMALL) / 2.0
         left = min(max(x - half, 2.0), width - 2.0 - 2 * half)
-        row = next((r for r in (0, 1) if not any(left < b and left + 2 * half > a and k == r for a, b, k in taken)), None)
+        row = next(
+            (r for r in (0, 1) if not any(left < b and left + 2 * half > a and k == r for a, b, k in taken)), None
+        )
         out += tag("path", d=f"M{x:.1f} {f.top:.1f}V{f.bottom:.1f}", cls="post")
         if row is not None:
             taken.append((left - 6, left + 2 * half + 6, row))
@@ -185,7 +192,7 @@ def _forbidden(f: Frame, x: Floats, limit: Floats, *, up: bool) -> str:
     line = []
     for k, value in enumerate(limit):
         a, b = f.x(float(edges[k])), f.x(float(edges[k + 1]))
-        if not np.isfinite(value) or b - a < 0.1:  # noqa: PLR2004 - px
+        if not np.isfinite(value) or b - a < 0.1:
             continue
         y = min(max(f.y(float(value)), f.top), f.bottom)
         far = f.top if up else f.bottom
@@ -203,5 +210,3 @@ def profile_figures(shown: Shown) -> str:
         title = heading(c.title, "bara over km", f"{number(c.km[-1], 0)} km")
         out += tag("figure", title + draw_profile(shown, c, WIDTH) + draw_profile(shown, c, NARROW), cls="panel")
     return out
-
-

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.network import Network, Table
-    from serai.simulate.labelled import Break, Result
+    from serai.simulate.labelled import Result
+    from serai.simulate.limits import Break
 
     Floats = NDArray[np.float64]
 

@@ -28,7 +28,7 @@ _BOLD = 1.06
 
 def text_width(text: str, size: float = NORMAL, *, bold: bool = False) -> float:
     """Return an upper estimate of the width of a text [px]."""
-    units = sum(_WIDTHS[ord(c) - 32] if 32 <= ord(c) < 127 else 600 for c in text)  # noqa: PLR2004 - ASCII
+    units = sum(_WIDTHS[ord(c) - 32] if 32 <= ord(c) < 127 else 600 for c in text)
     return units / 1000.0 * size * _WIDER * (_BOLD if bold else 1.0)
 
 
@@ -63,7 +63,10 @@ class Box:
     def inside(self, other: Box) -> bool:
         """Tell whether this lies within another."""
         return (
-            self.left >= other.left and self.right <= other.right and self.top >= other.top and self.bottom <= other.bottom
+            self.left >= other.left
+            and self.right <= other.right
+            and self.top >= other.top
+            and self.bottom <= other.bottom
         )
 
 

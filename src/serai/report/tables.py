@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
+    from numpy.typing import NDArray
 
     from serai.report.shown import Shown
 
@@ -49,13 +50,16 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], cls: str = "") -
     for h in heads:
         name, _, unit = h.removeprefix(">").partition("|")
         small = f'<span class="u">{esc(unit)}</span>' if unit else ""
-        head += f'<th scope="col"{" class=n" if h.startswith(">") else ""}>{esc(name)}{small}</th>'.replace("class=n", 'class="n"')
+        head += f'<th scope="col"{" class=n" if h.startswith(">") else ""}>{esc(name)}{small}</th>'.replace(
+            "class=n", 'class="n"'
+        )
     body = ""
     for row in rows:
         total = any("total" in c.cls for c in row)
         cells = "".join(_cell(c) for c in row)
         body += f"<tr{' class=' + chr(34) + 'total' + chr(34) if total else ''}>{cells}</tr>"
-    return f'<div class="scroll" tabindex="0"><table class="{cls}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    rows_html = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table class="{cls}">{rows_html}</table></div>'
 
 
 def _cell(cell: Cell) -> str:
@@ -73,7 +77,11 @@ def _total(*cells: Cell) -> list[Cell]:
 def gas_balance(shown: Shown) -> str:
     """Return what came in, what went out and what stayed in the pipes; both sides to the same number."""
     days, scale = shown.days, shown.days
-    into = {n: float(v) * scale for n, v in zip(shown.names("supplied"), shown.mean(shown.rate("supplied")), strict=True)} if shown.has("supplied") else {}
+    into = (
+        {n: float(v) * scale for n, v in zip(shown.names("supplied"), shown.mean(shown.rate("supplied")), strict=True)}
+        if shown.has("supplied")
+        else {}
+    )
     out: list[tuple[str, float]] = []
     if shown.has("delivered"):
         kinds = shown.grouped("delivered", "offtakes", "kind", shown.rate("delivered"))
@@ -88,7 +96,9 @@ def gas_balance(shown: Shown) -> str:
     gained = float(np.diff(shown.volume("linepack_total")[[0, -1]])[0]) if shown.lasts else 0.0
     total_in, total_out = sum(into.values()), sum(v for _, v in out)
     unit = VOLUME if shown.lasts else VOLUME_RATE
-    rows = [[text(f"Supply: {n}"), figure_cell(v, 3), Cell(NONE, "n")] for n, v in sorted(into.items(), key=lambda p: -p[1])]
+    rows = [
+        [text(f"Supply: {n}"), figure_cell(v, 3), Cell(NONE, "n")] for n, v in sorted(into.items(), key=lambda p: -p[1])
+    ]
     rows += [[text(n), Cell(NONE, "n"), figure_cell(v, 3)] for n, v in out]
     if shown.lasts:
         stored = "Taken out of the linepack" if gained < 0 else "Added to the linepack"
@@ -108,17 +118,29 @@ def power_balance(shown: Shown) -> str:
     factor = shown.days * 24.0 / 1e3 if shown.lasts else 1.0
     unit = "GWh" if shown.lasts else "MW"
     decimals = 3 if shown.lasts else 1
-    made = shown.grouped("active_power", "generators", "technology", shown.megawatt("active_power")) if shown.has("active_power") else {}
+    made = (
+        shown.grouped("active_power", "generators", "technology", shown.megawatt("active_power"))
+        if shown.has("active_power")
+        else {}
+    )
     into = [(f"Generation: {k}", float(shown.mean(v)) * factor) for k, v in made.items()]
     out: list[tuple[str, float]] = []
     if shown.has("drawn"):
         kinds = shown.grouped("drawn", "loads", "kind", shown.megawatt("drawn"))
         out += [(f"Home: {k}", float(shown.mean(v)) * factor) for k, v in kinds.items() if k != "export"]
-        out += [(f"Export: {n.removesuffix(' export')}", float(shown.mean(v)) * factor) for n, v in shown.power_exports().items()]
+        out += [
+            (f"Export: {n.removesuffix(' export')}", float(shown.mean(v)) * factor)
+            for n, v in shown.power_exports().items()
+        ]
     if shown.has("drive_power"):
         out.append(("Home: compressor motors", float(shown.mean(shown.power_total("drive_power"))) * factor))
     if shown.has("link_sent"):
-        out.append(("Links: sent less received", float(shown.mean(shown.power_total("link_sent") - shown.power_total("link_received"))) * factor))
+        out.append(
+            (
+                "Links: sent less received",
+                float(shown.mean(shown.power_total("link_sent") - shown.power_total("link_received"))) * factor,
+            )
+        )
     out.append(("Losses of the grid", float(shown.mean(shown.power_total("losses"))) * factor))
     shunts = _shunts(shown) * factor
     if abs(shunts) > 0.0:
@@ -144,7 +166,9 @@ def _shunts(shown: Shown) -> float:
         if str(bus) not in names:
             continue
         own, nominal = float(t["voltage"][k]), float(buses["voltage"][buses.row(str(bus))])
-        v2 = float(shown.mean(magnitude[:, names.index(str(bus))] ** 2)) * (1.0 if np.isnan(own) else (nominal / own) ** 2)
+        v2 = float(shown.mean(magnitude[:, names.index(str(bus))] ** 2)) * (
+            1.0 if np.isnan(own) else (nominal / own) ** 2
+        )
         total += v2 * float(t["steps"][k]) * float(t["active_power"][k]) / 1e6
     return total
 
@@ -173,12 +197,12 @@ def stations(shown: Shown) -> str:
             figure_cell(float(flow.get(name, np.nan)), 2),
             figure_cell(float(bara.get(str(t["from_node"][row]), np.nan))),
             figure_cell(float(bara.get(str(t["to_node"][row]), np.nan))),
-            figure_cell(float(np.nanmax(ratio[:, k])) if np.isfinite(ratio[:, k]).any() else np.nan, 3, bad=(name, "ratio") in broken),
+            figure_cell(_largest(ratio[:, k]), 3, bad=(name, "ratio") in broken),
             figure_cell(float(t["ratio_max"][row]), 2),
             figure_cell(float(power[:, k].max()), bad=(name, "power") in broken),
             figure_cell(float(t["power_max"][row]) / 1e6),
-            figure_cell(float(fuel[k]) if fuel[k] > 0 else np.nan, 3),
-            figure_cell(float(motor[k]) if motor[k] > 0 else np.nan),
+            figure_cell(float(fuel[k]) if fuel[k] > 5e-4 else np.nan, 3),
+            figure_cell(float(motor[k]) if motor[k] > 0.05 else np.nan),
         ])  # fmt: skip
     heads = [
         "Station", "Works as", f">Mean flow|{VOLUME_RATE}", ">Inlet|bara", ">Outlet|bara", ">Highest ratio", ">allowed",
@@ -187,18 +211,22 @@ def stations(shown: Shown) -> str:
     return table(heads, rows)
 
 
-def _duty(power: float, ratio: np.ndarray) -> str:  # type: ignore[type-arg]
-    if power > 0.05:  # noqa: PLR2004 - MW
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _duty(power: float, ratio: NDArray[np.float64]) -> str:
+    if power > 0.05:
         return "compressing"
-    return "bypass" if np.isfinite(ratio).any() and abs(float(np.nanmax(ratio)) - 1.0) < 1e-6 else "closed"  # noqa: PLR2004
+    return "bypass" if np.isfinite(ratio).any() and abs(float(np.nanmax(ratio)) - 1.0) < 1e-6 else "closed"
 
 
 def worst_pressures(shown: Shown) -> str:
     """Return the nodes nearest to a limit of pressure."""
     rows = [
-        [text(name), figure_cell(value, 2, bad=margin < -1e-6), text(f"{side} at {clock(hour)}" if shown.lasts else side),  # noqa: PLR2004
-         figure_cell(limit, 1), figure_cell(margin, 2)]
-        for name, value, limit, margin, hour, side in margins(shown)[:TOP]
+        [text(name), figure_cell(value, 2, bad=margin < -1e-6),
+         text(f"{side} at {clock(hour)}" if shown.lasts else side), figure_cell(limit, 1), figure_cell(margin, 2)]
+        for name, value, limit, margin, hour, side in margins(shown)[: 2 * TOP]
     ]  # fmt: skip
     return table(["Node", ">Pressure|bara", "", ">Limit|bara", ">Margin|bar"], rows) if rows else ""
 
@@ -215,7 +243,7 @@ def loadings(shown: Shown) -> str:
         if values[at, k] < 0.0:
             continue
         rows.append([
-            text(names[k]), figure_cell(float(values[at, k]), bad=values[at, k] > 100.0),  # noqa: PLR2004 - %
+            text(names[k]), figure_cell(float(values[at, k]), bad=values[at, k] > 100.0),
             figure_cell(float(power[at, k])), text(clock(float(shown.hours[at])) if shown.lasts else NONE),
             figure_cell(float(shown.mean(values)[k])),
         ])  # fmt: skip
@@ -245,37 +273,56 @@ def broken_limits(shown: Shown) -> str:
 def left_setpoints(shown: Shown) -> str:
     """Return what left its set-point, when, and what holds instead."""
     rows = [
-        [text(clock(shown.clock_hours(t)) if shown.lasts else NONE), text(name), text(mode)] for t, name, mode in shown.result.modes
+        [text(clock(shown.clock_hours(t)) if shown.lasts else NONE), text(name), text(mode)]
+        for t, name, mode in shown.result.modes
     ]
     rows += [[text(NONE), text(name), text(what)] for name, what in (*shown.result.notes, *shown.result.dead)]
     return table(["At", "Element", "What holds then"], rows) if rows else ""
+
+
+def _one(kind: str) -> str:
+    """Return the name of one element of a kind."""
+    return kind.replace("_", " ").removesuffix("s").replace("supplie", "supply").replace("branche", "branch")
 
 
 def outage_table(outages: xr.Dataset, shown: Shown) -> str:
     """Return the outages that matter, worst first as they come, with how many were examined."""
     names = [str(n) for n in outages["outage"].values]
     volume = DAY / shown.standard_density / 1e6
+    column = "breaks" if "breaks" in outages else "overloads"
     rows, quiet = [], 0
     for k, name in enumerate(names):
-        short = [float(outages[v].values[k]) if v in outages else 0.0 for v in ("unserved_gas", "unserved_export", "unserved_power")]
-        column = "breaks" if "breaks" in outages else "overloads"
+        wanted = ("unserved_gas", "unserved_export", "unserved_power")
+        short = [float(outages[v].values[k]) if v in outages else 0.0 for v in wanted]
         status, breaks = str(outages["status"].values[k]), int(outages[column].values[k])
-        if status == "solved" and breaks == 0 and not any(abs(v) > 1e-6 for v in short):  # noqa: PLR2004
+        if status == "solved" and breaks == 0 and not any(abs(v) > 1e-6 for v in short):
             quiet += 1
             continue
+        if status != "solved":
+            short = [np.nan] * len(short)
         finding = str(outages["finding"].values[k])
         finding = finding if len(finding) <= LONG else finding[:LONG].rsplit(" ", 1)[0] + "\u2026"
         rows.append([
-            text(name), text(str(outages["kind"].values[k]).replace("_", " ").removesuffix("s").replace("supplie", "supply")),
-            text(status), figure_cell(short[0] * volume, 2), figure_cell(short[1] * volume, 2), figure_cell(short[2] / 1e6, 1),
-            Cell(str(breaks), "n"), Cell(esc(sentence(finding)), "wrap"),
+            text(name), text(_one(str(outages["kind"].values[k]))), text(status),
+            figure_cell(short[0] * volume, 2), figure_cell(short[1] * volume, 2), figure_cell(short[2] / 1e6, 1),
+            Cell(str(breaks) if status == "solved" else NONE, "n"), Cell(esc(sentence(finding)), "wrap"),
         ])  # fmt: skip
     heads = [
         "Lost", "Kind", "Answer", f">Home gas short|{VOLUME_RATE}", f">Export short|{VOLUME_RATE}", ">Power short|MW",
         ">New breaks", "Worst that happens",
     ]  # fmt: skip
-    said = f"{plural(len(names), 'single loss', 'single losses')} examined, steady state after each: {quiet} without any consequence"
-    more = f", the worst {OUTAGES} of {len(rows)} others below" if len(rows) > OUTAGES else ", the others below" if rows else ""
+    left_out, at = int(outages.attrs.get("left_out", 0)), str(outages.attrs.get("at", ""))
+    said = f"{plural(len(names), 'single loss', 'single losses')} examined" + (
+        f" of {len(names) + left_out}, the most loaded first" if left_out else ""
+    )
+    said += f", steady state after each{' at ' + at if at else ''}: {quiet} without any consequence"
+    more = (
+        f", the worst {OUTAGES} of {len(rows)} others below"
+        if len(rows) > OUTAGES
+        else ", the others below"
+        if rows
+        else ""
+    )
     return f'<p class="foot">{esc(said + more)}.</p>' + (table(heads, rows[:OUTAGES], "outages") if rows else "")
 
 
@@ -292,7 +339,11 @@ def confidence(shown: Shown) -> str:
         counts = [given.count(c) for c in ("high", "medium", "low", "computed", "")]
         cells = [Cell(str(c) if c else NONE, "n") for c in counts]
         rows.append([text(sentence(kind.replace("_", " "))), Cell(str(len(given)), "n"), *cells])
-    return table(["Table", ">Rows", ">High", ">Medium", ">Low: synthetic", ">Computed", ">Not stated"], rows) if rows else ""
+    return (
+        table(["Table", ">Rows", ">High", ">Medium", ">Low: synthetic", ">Computed", ">Not stated"], rows)
+        if rows
+        else ""
+    )
 
 
 def synthetic_share(shown: Shown) -> tuple[int, int]:
@@ -305,6 +356,12 @@ def synthetic_share(shown: Shown) -> tuple[int, int]:
     return low, total
 
 
+def standard_conditions(shown: Shown) -> str:
+    """Return what a standard cubic metre means in the case."""
+    gas = shown.network.gas
+    return f"{number(gas.standard_temperature - 273.15, 0)} °C and {number(gas.standard_pressure / BAR, 5)} bara"
+
+
 def choices(shown: Shown) -> str:
     """Return the modelling choices, one line each."""
     gas, attrs, net = shown.network.gas, shown.result.dataset.attrs, shown.network
@@ -313,8 +370,14 @@ def choices(shown: Shown) -> str:
         rows += [
             ("Equation of state", f"{gas.compressibility}, molar mass {number(gas.molar_mass * 1e3, 2)} g/mol"),
             ("Friction of pipes", f"{gas.friction}, dynamic viscosity {number(gas.viscosity * 1e6, 1)} µPa s"),
-            ("Temperature", f"{number(gas.temperature - 273.15, 1)} °C, gas and soil, one value unless a pipe states its own"),
-            ("Standard conditions", f"{number(gas.standard_temperature - 273.15, 0)} °C and {number(gas.standard_pressure / BAR, 5)} bara; {number(gas.standard_density, 4)} kg per m³"),
+            (
+                "Temperature",
+                f"{number(gas.temperature - 273.15, 1)} °C, gas and soil, one value unless a pipe states its own",
+            ),
+            (
+                "Standard conditions",
+                f"{standard_conditions(shown)}; {number(gas.standard_density, 4)} kg per m³",
+            ),
         ]
         if np.isfinite(gas.net_heating_value):
             rows.append(("Net heating value", f"{number(gas.net_heating_value / 1e6, 2)} MJ/m³"))
@@ -322,11 +385,22 @@ def choices(shown: Shown) -> str:
             rows.append(("Pipe cells", f"at most {number(float(attrs['cell']) / 1e3, 1)} km"))
     if shown.lasts:
         steps = np.diff(shown.seconds)
-        rows.append(("Time", f"implicit steps, results every {number(float(steps.max()) / 60, 1)} min over {number(float(shown.seconds[-1]) / 3600, 1)} h, {attrs.get('steps', len(steps))} steps in all"))
+        rows.append(
+            (
+                "Time",
+                f"implicit steps, results every {number(float(steps.max()) / 60, 1)} min over "
+                f"{number(float(shown.seconds[-1]) / 3600, 1)} h, {attrs.get('steps', len(steps))} steps in all",
+            )
+        )
     else:
         rows.append(("Time", "steady state: nothing changes"))
     if shown.has_power:
-        rows.append(("Grid", f"alternating current, full equations, {number(net.frequency, 0)} Hz; units keep their reactive limits"))
+        rows.append(
+            (
+                "Grid",
+                f"alternating current, full equations, {number(net.frequency, 0)} Hz; units keep their reactive limits",
+            )
+        )
     return table(["Choice", "Value"], [[text(a), Cell(esc(b), "wrap")] for a, b in rows])
 
 
@@ -339,7 +413,8 @@ def sources(shown: Shown) -> str:
 def certificate(shown: Shown) -> str:
     """Return every mismatch that was computed again outside the solver."""
     r = shown.result
-    rows = [[text(sentence(kind)), Cell(power_of_ten(value), "n"), text(where)] for kind, (value, where) in r.mismatches.items()]
+    rows = [
+        [text(sentence(kind)), Cell(power_of_ten(value), "n"), text(where)]
+        for kind, (value, where) in r.mismatches.items()
+    ]
     return table(["Equation", ">Largest mismatch, relative", "Worst at"], rows) if rows else ""
-
-

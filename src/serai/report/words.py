@@ -72,7 +72,7 @@ def clock(hours: float) -> str:
     ('06:15', '24:00', '06:00')
     """
     minutes = round(hours * 60.0)
-    if minutes > 24 * 60:  # noqa: PLR2004 - minutes of a day
+    if minutes > 24 * 60:
         minutes %= 24 * 60
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 

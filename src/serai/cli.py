@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: one command per job, each a few lines over the library.
+
+Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 a check found mistakes,
+2 a mistake in what was asked or a network without an answer, 3 a fault of Serai itself, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serai.errors import CaseError, SeraiError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from serai.network import Network
+    from serai.simulate import Result
+
+MISTAKES, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
+SHOWN = 25  # outages that are printed
+CHUNK = 8  # outages between two looks at the clock
+
+app = typer.Typer(
+    name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    help="One model of a country's gas pipelines and power grid.",
+)  # fmt: skip
+
+Case = Annotated[str, typer.Argument(help="A bundled case, a case folder, a GasLib .net or a MATPOWER .m file.")]
+Day = Annotated[str | None, typer.Option(help="Operating day of the case; not given = the case's own.")]
+Hour = Annotated[float | None, typer.Option(help="Hour of the day; not given = the day's mean.", min=0.0, max=24.0)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON, SI units.")]
+
+
+class _Settings:
+    """What holds for every command."""
+
+    debug = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from serai import __version__
+
+        typer.echo(f"serai {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")] = False,
+    version: Annotated[  # noqa: ARG001 - the callback of the option does the work
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """One model of a country's gas pipelines and power grid."""
+    _Settings.debug = debug
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors into a text on standard error and an exit code: no traceback for what a user can mend."""
+
+    @functools.wraps(command)
+    def run(  # noqa: PLR0917 - each is an option of its own*args: Any, **given: Any) -> None:
+        try:
+            command(*args, **given)
+        except SeraiError as error:
+            _complain(str(error))
+            raise typer.Exit(REFUSED) from None
+        except OSError as error:
+            _complain(f"{error.filename or 'file'}: {error.strerror or error}")
+            raise typer.Exit(REFUSED) from None
+        except KeyboardInterrupt:
+            _complain("interrupted; no file was left half-written")
+            raise typer.Exit(INTERRUPTED) from None
+        except typer.Exit:
+            raise
+        except Exception as fault:
+            if _Settings.debug:
+                raise
+            _complain(
+                f"fault in Serai: {type(fault).__name__}: {fault}\n"
+                f"the traceback is in {_log(fault)}; --debug shows it here"
+            )
+            raise typer.Exit(FAULT) from None
+
+    return run
+
+
+def _complain(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        Text("error: ", style="bold red") + Text(text, style="not bold")
+    )
+
+
+def _log(fault: Exception) -> Path:
+    """Append the traceback to the log of this user; return where it is."""
+    import tempfile
+    import traceback
+
+    text = (
+        time.strftime("%Y-%m-%d %H:%M:%S ")
+        + " ".join(sys.argv)
+        + "\n"
+        + "".join(traceback.format_exception(fault))
+        + "\n"
+    )
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    for folder in (state / "serai", Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "serai.log").open("a", encoding="utf-8") as log:
+                log.write(text)
+        except OSError:
+            continue
+        return folder / "serai.log"
+    return Path(os.devnull)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar on standard error while it is a terminal; yields what takes the share done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+# --------------------------------------------------------------------------------------------------------- commands
+
+
+@app.command()
+@guarded
+def run(
+    case: Case,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html too.")] = False,
+    day: Day = None,
+    hours: Annotated[float, typer.Option(help="Length of the day.")] = 24.0,
+    step: Annotated[str, typer.Option(help="Time step: 15min, 60s, 1h.")] = "15min",
+    out: Annotated[Path, typer.Option(help="Folder of the results; a folder per case is made in it.")] = Path("out"),
+    outage_time: Annotated[float, typer.Option(help="Seconds to spend on single outages; 0 = none.", min=0.0)] = 5.0,
+) -> None:
+    """Simulate a day of gas and power together, examine outages, write day.nc and the report."""
+    from serai.network import read
+    from serai.simulate import transient
+
+    network = read(case, day=day)
+    with _progress("day") as done:
+        result = transient(network, hours=hours, step=step, progress=done)
+    lost = _outages_within(network, result, outage_time) if outage_time > 0.0 else None
+    folder = out / (re.sub(r"[^\w.-]+", "-", network.name).strip(".-") or "case")
+    saved = [result.save(folder / "day.nc")]
+    if report:
+        from serai.report import write_report
+
+        saved.append(write_report(result, folder / "report.html", outages=lost))
+    _summary(result, lost)
+    for path in saved:
+        typer.echo(f"written  {path}")
+
+
+@app.command()
+@guarded
+def check(case: Case) -> None:
+    """List every mistake of a case; exit code 1 when there is any."""
+    from serai.network import read
+
+    try:
+        network = read(case)
+    except CaseError as error:
+        typer.echo(str(error))
+        raise typer.Exit(MISTAKES) from None
+    rows = sum(len(t) for t in network.tables.values())
+    typer.echo(f"{network.name}: no mistake in {rows:,} rows of {len(network.tables)} tables")
+
+
+@app.command()
+@guarded
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="What to read: a GasLib .net, a MATPOWER .m, a case folder or a bundled case.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="The case folder to write.")],
+    allow_loss: Annotated[
+        bool, typer.Option("--allow-loss", help="Go on without what cannot be carried over.")
+    ] = False,
+    scenario: Annotated[str | None, typer.Option(help="GasLib: the .scn file of the nomination.")] = None,
+) -> None:
+    """Write a network as a case folder that a person can edit in a spreadsheet."""
+    from serai.network import read, write
+
+    network = read(source, scenario=scenario, allow_loss=allow_loss)
+    write(network, folder)
+    rows = sum(len(t) for t in network.tables.values())
+    typer.echo(f"written  {folder}  ({rows:,} rows of {len(network.tables)} tables)")
+
+
+@app.command()
+@guarded
+def steady(case: Case, day: Day = None, hour: Hour = None, as_json: AsJson = False) -> None:
+    """Solve one steady state and print its key figures."""
+    from serai.network import read
+    from serai.simulate import steady as solve
+
+    result = solve(read(case, day=day), hour=hour)
+    if as_json:
+        typer.echo(json.dumps(_plain(result), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        _summary(result, None)
+
+
+@app.command()
+@guarded
+def outages(
+    case: Case,
+    day: Day = None,
+    hour: Hour = None,
+    limit: Annotated[int, typer.Option(help="How many to print, the worst first.", min=1)] = SHOWN,
+) -> None:
+    """Lose every element once and print what each loss breaks, the worst first."""
+    from serai.network import read
+    from serai.simulate import outages as lose
+
+    network = read(case, day=day)
+    with _progress("outages") as done:
+        found = lose(network, hour=hour, progress=done)
+    names = [str(n) for n in found["outage"].values]
+    for k, name in enumerate(names[:limit]):
+        status, finding = str(found["status"].values[k]), str(found["finding"].values[k])
+        typer.echo(f"{name:<44.44} {status:<18} {finding or 'no consequence'}")
+    typer.echo(f"{len(names)} examined, {min(limit, len(names))} shown")
+
+
+# ---------------------------------------------------------------------------------------------------------- parts
+
+
+def _outages_within(network: Network, result: Result, seconds: float) -> xr.Dataset:
+    """Examine single outages at the means of the day, the most loaded elements first, until the time is used up."""
+    import numpy as np
+    import xarray as xr
+
+    from serai.simulate import outages as lose
+
+    names = _by_load(network, result)
+    begun, parts, at = time.perf_counter(), [], 0
+    with _progress("outages") as done:
+        while at < len(names):
+            parts.append(lose(network, elements=names[at : at + CHUNK]))
+            at += CHUNK
+            used = time.perf_counter() - begun
+            done(min(1.0, max(used / seconds, at / len(names))))
+            if used + used / len(parts) > seconds:
+                break
+    found = xr.concat(parts, "outage", join="outer", data_vars="all")
+    short = sum(
+        (found[v].values / (1e6 if v == "unserved_power" else 1.0) for v in found if str(v).startswith("unserved")), 0.0
+    )
+    order = np.lexsort((-found["breaks"].values, -np.asarray(short), found["status"].values == "solved"))
+    found = found.isel(outage=order)
+    found.attrs = {"at": "the means of the day", "left_out": max(0, len(names) - at)}
+    return found
+
+
+def _by_load(network: Network, result: Result) -> list[str]:
+    """Return everything in service that can be lost, by its share of the gas or of the power, the largest first."""
+    import numpy as np
+
+    from serai.simulate.outages import KINDS
+
+    loads: dict[str, float] = {}
+    for variable, total in (
+        ("flow", "supplied"), ("supplied", "supplied"),
+        ("active_power_from", "active_power"), ("active_power", "active_power"),
+    ):  # fmt: skip
+        if variable not in result.dataset:
+            continue
+        whole = float(np.nansum(np.abs(result.dataset[total].mean(dim="time").values))) or 1.0
+        array = np.abs(result.dataset[variable]).mean(dim="time")
+        loads.update(zip(map(str, array[array.dims[0]].values), (array.values / whole).tolist(), strict=True))
+    names = [n for kind in KINDS for n in network.active(kind).names]
+    return sorted(names, key=lambda n: -np.nan_to_num(loads.get(n, 0.0)))
+
+
+def _summary(result: Result, lost: xr.Dataset | None) -> None:
+    """Print one screen: what was solved, whether it holds, the key figures."""
+    from serai.report import key_figures
+
+    network = result.network
+    typer.echo(f"{network.title or network.name}{' · ' + network.day if network.day else ''}")
+    typer.echo(
+        f"mismatch {result.mismatch:.1e}, recomputed outside the solver, largest in the {result.worst or 'whole'}"
+    )
+    broken = result.breaks()
+    names = ", ".join(dict.fromkeys(b.element for b in broken[:5]))
+    typer.echo(
+        f"limits   {len(broken)} broken: {names}{', ...' if len(broken) > 5 else ''}"
+        if broken
+        else "limits   none broken"
+    )
+    typer.echo("")
+    for name, remark, value, unit in key_figures(result):
+        typer.echo(f"{name:<32}{value:>10} {unit:<14} {remark}".rstrip())
+    if lost is not None:
+        solved = lost["status"].values == "solved"
+        hurt = int((solved & ((lost["breaks"].values > 0) | (lost["finding"].values != ""))).sum())
+        left_out = int(lost.attrs.get("left_out", 0))
+        typer.echo("")
+        rest = f" of {len(solved) + left_out}" if left_out else ""
+        typer.echo(
+            f"{len(solved)}{rest} single outages examined: {int(solved.sum()) - hurt} without consequence, "
+            f"{hurt} with, {int((~solved).sum())} without an answer"
+        )
+    typer.echo("")
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """Return a result as plain objects, SI; what is not a number becomes null."""
+    import numpy as np
+
+    found: dict[str, Any] = {
+        "case": result.network.name,
+        "day": result.network.day,
+        "mismatch": result.mismatch,
+        "worst": result.worst,
+    }
+    found["breaks"] = [
+        {"element": b.element, "quantity": b.quantity, "value": b.value, "limit": b.limit} for b in result.breaks()
+    ]
+    found["modes"] = [{"element": name, "mode": mode} for _, name, mode in result.modes]
+    found["results"] = {}
+    for name, array in result.dataset.data_vars.items():
+        values = [v if np.isfinite(v) else None for v in np.atleast_1d(array.values).tolist()]
+        of = dict(zip(map(str, array[array.dims[0]].values), values, strict=True)) if array.dims else values[0]
+        found["results"][str(name)] = {"units": array.attrs.get("units", ""), "values": of}
+    return found
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
