@@ -72,7 +72,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     """Turn errors into a text on standard error and an exit code: no traceback for what a user can mend."""
 
     @functools.wraps(command)
-    def run(  # noqa: PLR0917 - each is an option of its own*args: Any, **given: Any) -> None:
+    def run(*args: Any, **given: Any) -> None:
         try:
             command(*args, **given)
         except SeraiError as error:
@@ -148,7 +148,7 @@ def _progress(what: str) -> Iterator[Callable[[float], None]]:
 
 @app.command()
 @guarded
-def run(
+def run(  # noqa: PLR0917 - each is an option of its own
     case: Case,
     report: Annotated[bool, typer.Option("--report", help="Write report.html too.")] = False,
     day: Day = None,
@@ -292,7 +292,7 @@ def _by_load(network: Network, result: Result) -> list[str]:
         if variable not in result.dataset:
             continue
         whole = float(np.nansum(np.abs(result.dataset[total].mean(dim="time").values))) or 1.0
-        array = np.abs(result.dataset[variable]).mean(dim="time")
+        array = abs(result.dataset[variable]).mean(dim="time")
         loads.update(zip(map(str, array[array.dims[0]].values), (array.values / whole).tolist(), strict=True))
     names = [n for kind in KINDS for n in network.active(kind).names]
     return sorted(names, key=lambda n: -np.nan_to_num(loads.get(n, 0.0)))

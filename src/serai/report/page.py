@@ -77,7 +77,8 @@ def _about(shown: Shown) -> str:
     )
     return esc(
         f"This page shows {time} of {' and '.join(what) or 'an empty network'}{together}, "
-        f"computed from the equations of physics and the facts of the case; it is a calculation, not a measurement. {known}"
+        "computed from the equations of physics and the facts of the case; it is a calculation, not a measurement. "
+        + known
     )
 
 
@@ -91,16 +92,20 @@ def _verdict(shown: Shown) -> str:
     lines = [
         (
             "ok",
-            "<b>The equations hold.</b> Recomputed outside the solver, "
-            f"the largest mismatch is {power_of_ten(r.mismatch)}{where}.",
+            (
+                "<b>The equations hold.</b> Recomputed outside the solver, "
+                f"the largest mismatch is {power_of_ten(r.mismatch)}{where}."
+            ),
         )
     ]
     if broken:
         lines.append(
             (
                 "no",
-                f"<b>{sentence(plural(len(broken), 'limit'))} broken.</b> "
-                f"{esc(_few([b.element for b in broken]))}; all in the table below.",
+                (
+                    f"<b>{sentence(plural(len(broken), 'limit'))} broken.</b> "
+                    f"{esc(_few([b.element for b in broken]))}; all in the table below."
+                ),
             )
         )
     else:

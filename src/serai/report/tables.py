@@ -388,8 +388,10 @@ def choices(shown: Shown) -> str:
         rows.append(
             (
                 "Time",
-                f"implicit steps, results every {number(float(steps.max()) / 60, 1)} min over "
-                f"{number(float(shown.seconds[-1]) / 3600, 1)} h, {attrs.get('steps', len(steps))} steps in all",
+                (
+                    f"implicit steps, results every {number(float(steps.max()) / 60, 1)} min over "
+                    f"{number(float(shown.seconds[-1]) / 3600, 1)} h, {attrs.get('steps', len(steps))} steps in all"
+                ),
             )
         )
     else:
