@@ -28,8 +28,8 @@ def test_import_has_no_side_effect():
         "assert before == after, (before, after);"
         "assert not {'pandapower', 'pandapipes', 'pyaga8', 'matplotlib'} & set(sys.modules)"
     )
-    # pandas, xarray and numba are loaded first: filters that they set are theirs
-    code = "import numba, pandas, xarray; " + code
+    # pandas, scipy, xarray and numba are loaded first: filters that they set are theirs
+    code = "import numba, pandas, scipy.sparse.linalg, scipy.special, xarray; " + code
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == done.stderr == ""
