@@ -53,6 +53,10 @@ def arrays(case):
     gen[:, 3:5] = np.clip(gen[:, 3:5], -NO_LIMIT, NO_LIMIT)  # infinity becomes nan in its split of Mvar, then in all
     held = np.isin(bus[:, 0], gen[:, 0])
     bus[np.isin(bus[:, 1], (PV, REFERENCE)) & ~held, 1] = PQ  # no generator in service there
+    at = gen[:, 0].astype(int)
+    fixed = bus[at, 1] == PQ  # its Q limits would look at these as well, so they are loads below zero
+    np.subtract.at(bus, (at[fixed][:, None], [2, 3]), gen[fixed, 1:3])
+    gen = gen[~fixed]
     empty = {
         "bus_dc": idx_bus_dc.dc_bus_cols, "branch_dc": idx_brch_dc.branch_dc_cols, "svc": idx_svc.svc_cols,
         "tcsc": idx_tcsc.tcsc_cols, "ssc": idx_ssc.ssc_cols, "vsc": idx_vsc.vsc_cols,

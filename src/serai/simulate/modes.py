@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 ROUNDS = 60  # of Newton solves in one active-set loop
-PATIENCE = 4  # switches of one device before it has to wait its turn
+PATIENCE = 4  # switches of one device before half of them have to wait
 LIMIT = 10  # switches of one device before the loop is called a cycle
 SLACK = 1e-7  # of the scale of pressure, flow, ratio and voltage: the dead band of every test
 
@@ -84,7 +84,7 @@ class Modes:
         wishes = [(d, d.test(x, d.mode)) for d in self.devices]
         changes = [(d, new) for d, new in wishes if new != d.mode]
         patient = [c for c in changes if c[0].switches < PATIENCE]
-        chosen = patient or changes[:1]
+        chosen = patient or changes[: (len(changes) + 1) // 2]
         out = []
         for device, new in chosen:
             device.switches += 1
