@@ -170,7 +170,8 @@ class System:
             return []
         start, end = g.ends()
         apart = {k.where for k in self.knowns if k.quantity in DECOUPLING or (k.quantity == "open" and k.value == 0.0)}
-        through = np.array([e.element not in apart for e in g.edges], dtype=bool)
+        # the losses in a station's piping stay joined to their side of it
+        through = np.array([e.element not in apart or e.kind not in gas_part.JOINING for e in g.edges], dtype=bool)
         island = _labels(len(g.names), start, end)
         zone = _labels(len(g.names), start[through], end[through])
         withdrawn = self.withdrawals(g)
