@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from serai.network import KINDS, Day, Gas, Network, table
+from serai.network import KINDS, Day, Gas, HeatDemand, Network, table
 from serai.network.network import COMPRESSIBILITY, FRICTION
-from serai.network.quantities import QUANTITIES
+from serai.network.quantities import MEASURABLE, QUANTITIES
 from serai.network.tables import REQUIRED
 from serai.units import UNITS
 
@@ -32,7 +32,7 @@ def random_network(seed: int) -> Network:
     rng = np.random.default_rng(seed)
     tables = {}
     for kind in KINDS:
-        if kind != "setpoints" and (rng.random() < 0.8 or kind in ("gas_nodes", "buses")):
+        if kind not in ("setpoints", "instruments") and (rng.random() < 0.8 or kind in ("gas_nodes", "buses")):
             rows = _rows(rng, kind, tables)
             if rows:
                 tables[kind] = table(kind, rows)
@@ -40,6 +40,9 @@ def random_network(seed: int) -> Network:
     setpoints = _setpoints(rng, tables, days)
     if setpoints:
         tables["setpoints"] = table("setpoints", setpoints)
+    instruments = _instruments(rng, tables)
+    if instruments:
+        tables["instruments"] = table("instruments", instruments)
     return Network(
         name=f"case {seed}",
         title=str(rng.choice(TEXTS)),
@@ -50,6 +53,8 @@ def random_network(seed: int) -> Network:
         days=days,
         day=str(rng.choice(["", *days])),
         utc_offset=float(rng.uniform(-12, 14)),
+        gas_day_start=float(rng.uniform(0, 24)),
+        heat_demand=None if rng.random() < 0.3 else HeatDemand(_wide(rng), _wide(rng)),
         sources={str(t): str(rng.choice(TEXTS)) for t in TEXTS[: rng.integers(0, len(TEXTS))]},
     )
 
@@ -99,6 +104,8 @@ def _made_sound(kind, row) -> dict:
         row["status"] = "in service"
     if kind == "switches":
         row["branch"] = ""
+    if kind == "offtakes" and np.isnan(row["withdrawal_mean"]):
+        row["heat_share"] = 0.0
     if kind == "resistors":
         row["pressure_loss"] = 1.5
     for low in row:
@@ -114,7 +121,29 @@ def _made_sound(kind, row) -> dict:
 
 def _day(rng, name) -> Day:
     hours = int(rng.integers(24, 30))
-    return Day(name, {p: rng.normal(size=hours) for p in ("load", "a,b")[: rng.integers(0, 3)]}, str(rng.choice(TEXTS)))
+    profiles = {p: rng.normal(size=hours) for p in ("load", "a,b")[: rng.integers(0, 3)]}
+    air = float(rng.choice([np.nan, rng.uniform(230, 320)]))
+    return Day(name, profiles, str(rng.choice(TEXTS)), air, hot=bool(rng.random() < 0.5))
+
+
+def _instruments(rng, tables) -> list[dict]:
+    rows = []
+    for quantity, q in MEASURABLE.items():
+        for kind in q.kinds:
+            if kind not in tables or rng.random() < 0.3:
+                continue
+            unit = str(rng.choice([u for u, v in UNITS.items() if v.dimension == q.dimension]))
+            low = _wide(rng)
+            rows.append(
+                {
+                    "name": f"tag {len(rows)}", "quantity": quantity, "where": tables[kind].names[0], "unit": unit,
+                    "range_min": float(rng.choice([np.nan, low])), "range_max": low + _wide(rng),
+                    "sigma": float(rng.choice([0.0, _wide(rng)])), "sigma_of_reading": _wide(rng), "scan": _wide(rng),
+                    "accuracy": str(rng.choice(TEXTS)), "protocol": str(rng.choice(["", "modbus"])),
+                    "station": str(rng.choice(TEXTS)), "address": str(rng.choice(TEXTS)),
+                }
+            )  # fmt: skip
+    return rows
 
 
 def _setpoints(rng, tables, days) -> list[dict]:

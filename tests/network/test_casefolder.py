@@ -19,13 +19,19 @@ from serai.units import UNITS, to_si
 
 def assert_same(a: Network, b: Network) -> None:
     """Equal to the last bit."""
-    for f in ("name", "title", "base_power", "frequency", "day", "utc_offset", "sources"):
+    own = ("name", "title", "base_power", "frequency", "day", "utc_offset", "gas_day_start", "heat_demand", "sources")
+    for f in own:
         assert getattr(a, f) == getattr(b, f), f
     for f in fields(Gas):
         assert repr(getattr(a.gas, f.name)) == repr(getattr(b.gas, f.name)), f.name
     assert list(a.days) == list(b.days)
     for name, day in a.days.items():
-        assert (day.note, list(day.profiles)) == (b.days[name].note, list(b.days[name].profiles))
+        assert (day.note, day.hot, list(day.profiles)) == (
+            b.days[name].note,
+            b.days[name].hot,
+            list(b.days[name].profiles),
+        )
+        assert repr(day.air_temperature) == repr(b.days[name].air_temperature)
         for p, values in day.profiles.items():
             assert values.tobytes() == b.days[name].profiles[p].tobytes()
     for kind in KINDS:
@@ -195,11 +201,11 @@ def test_columns_that_say_nothing_are_left_out(folder):
 
 
 def test_other_files_stay(folder, small):
-    (folder / "instruments.csv").write_text("tag\n")
+    (folder / "corridors.csv").write_text("tag\n")
     (folder / "profiles/prices.csv").write_text("hour\n")
     (folder / "network/map.geojson").write_text("{}")
     write(small.with_tables(pipes=table("pipes", [])), folder)
-    assert (folder / "instruments.csv").read_text() == "tag\n"
+    assert (folder / "corridors.csv").read_text() == "tag\n"
     assert (folder / "profiles/prices.csv").exists()
     assert sorted(f.name for f in (folder / "network").iterdir()) == ["gas_nodes.csv", "map.geojson"]
 

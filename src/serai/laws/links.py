@@ -30,3 +30,9 @@ def plant_fuel(P, f, no_load, heat_rate, slope, LHV):
 def motor(W, P, eff):
     """Electric power P [W] of a compressor drive: eff P = W, W the shaft power [W]."""
     return eff * P - W, -1.0, eff
+
+
+@law("P", "tan", valid={"P": (0.0, 5e7), "tan": (0.0, 1.0)})
+def motor_reactive(P, tan):
+    """Reactive power of a motor that draws P [W] at a lagging power factor leaves its bus: -P tan(phi)."""
+    return -P * tan, -tan

@@ -11,11 +11,11 @@ from serai.errors import CaseError, Mistake
 from serai.network.casefolder import CASE_FILE, read_folder
 from serai.network.casefolder import write_folder as write
 from serai.network.matpower import read_matpower
-from serai.network.network import Day, Gas, Network
+from serai.network.network import Day, Gas, HeatDemand, Network
 from serai.network.sheet import near
 from serai.network.tables import KINDS, Table, table
 
-__all__ = ["KINDS", "Day", "Gas", "Network", "Table", "bundled", "read", "table", "write"]
+__all__ = ["KINDS", "Day", "Gas", "HeatDemand", "Network", "Table", "bundled", "read", "table", "write"]
 
 
 def bundled() -> dict[str, Path]:

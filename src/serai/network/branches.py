@@ -172,7 +172,7 @@ def _lines(network: Network, t: Table) -> _Pi:
     base = v**2 / network.base_power  # ohm
     z = (t["resistance"] + 1j * t["reactance"]) * t["length"] / t["parallel"] / base
     half = 0.5 * (t["conductance"] + 1j * t["susceptance"]) * t["length"] * t["parallel"] * base
-    rating = np.sqrt(3.0) * v * t["current_max"] * t["parallel"] / network.base_power
+    rating = np.sqrt(3.0) * v * network.limit("lines", "current_max", t) * t["parallel"] / network.base_power
     return _Pi(z, half, half.copy(), np.ones(len(t), complex), rating)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A case as a folder that a person can edit in a spreadsheet.
 
-    case.toml             name, title, base power, frequency, [gas], [[days]], [sources]
+    case.toml             name, title, base power, frequency, [gas], [heat_demand], [[days]], [sources]
     network/<kind>.csv    one table per kind of element, units in the headers
     setpoints.csv         the case's own Knowns
+    instruments.csv       what the sensors report
     profiles/<day>.csv    first column hour, then one column per profile
 
 Any unit of the same dimension is accepted when reading; writing takes the schema's. Folder -> network -> folder ->
@@ -26,9 +27,9 @@ import numpy as np
 
 from serai.errors import CaseError, Mistake
 from serai.network.check import HOURS, Places, check
-from serai.network.network import COMPRESSIBILITY, FRICTION, Day, Gas, Network
+from serai.network.network import COMPRESSIBILITY, FRICTION, Day, Gas, HeatDemand, Network
 from serai.network.sheet import Read, near, number, number_text, read_sheet, read_table, resolve, sheet_text, table_text
-from serai.network.tables import KINDS, Column
+from serai.network.tables import KINDS, REQUIRED, Column
 from serai.units import from_si
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CASE_FILE = "case.toml"
-_SETPOINTS = "setpoints"
+_BESIDE = ("instruments", "setpoints")  # the tables that stand beside case.toml, not in the folder network
 
 # Keys of case.toml. Hz and the hours of the time zone are no units of the schema: their suffix is part of the key.
 _TOP = (
@@ -45,6 +46,7 @@ _TOP = (
     Column("base_power", "", "mva", above=0.0),
     Column("frequency_hz", "", above=0.0),
     Column("utc_offset_h", "", at_least=-24.0, at_most=24.0),
+    Column("gas_day_start_h", "", at_least=0.0, at_most=24.0),
     Column("day", "", type=str),
 )
 _GAS = (
@@ -62,7 +64,18 @@ _GAS = (
     Column("standard_pressure", "", "bara", above=0.0),
     Column("standard_density", "", "kg_per_m3", above=0.0),
 )
-_ATTRIBUTE = {"frequency_hz": "frequency", "utc_offset_h": "utc_offset"}
+_HEAT_DEMAND = (
+    Column("base_temperature", "", "degc", default=REQUIRED, above=0.0),
+    Column("degree_days_per_year", "", default=REQUIRED, above=0.0),
+)
+_DAY = (
+    Column("name", "", type=str),
+    Column("profiles", "", type=str),
+    Column("note", "", type=str),
+    Column("air_temperature", "", "degc", above=0.0),
+    Column("hot", "", type=bool, default=False),
+)
+_ATTRIBUTE = {"frequency_hz": "frequency", "utc_offset_h": "utc_offset", "gas_day_start_h": "gas_day_start"}
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -99,10 +112,11 @@ class _Toml:
 
     def value(self, key: str, value: Any, c: Column, unit: str = "") -> Any:
         """Return the SI value of one key; None after a mistake."""
-        if c.type is str:
-            if isinstance(value, str) and (not c.allowed or value in c.allowed):
+        if c.type in (str, bool):
+            if isinstance(value, c.type) and (not c.allowed or value in c.allowed):
                 return value
-            wanted = f"one of {', '.join(c.allowed)}" if c.allowed else "a text in quotes"
+            wanted = "a text in quotes" if c.type is str else "true or false"
+            wanted = f"one of {', '.join(c.allowed)}" if c.allowed else wanted
             self.wrong(key, f"must be {wanted}; got {_shown(value)}{near(str(value), c.allowed)}")
             return None
         try:
@@ -135,8 +149,9 @@ def read_folder(path: str | os.PathLike[str]) -> Network:
     mistakes: list[Mistake] = []
     toml = _read_toml(folder)
     top = _Toml("", mistakes)
-    head = top.values(toml, _TOP, ("gas", "days", "sources"))
+    head = top.values(toml, _TOP, ("gas", "heat_demand", "days", "sources"))
     gas = _read_gas(toml.get("gas", {}), mistakes)
+    heat = _read_heat_demand(toml["heat_demand"], mistakes) if "heat_demand" in toml else None
     days = _read_days(folder, toml.get("days", []), mistakes)
     sources = _read_texts("sources", toml.get("sources", {}), mistakes)
     read = _read_tables(folder, gas.standard_density, mistakes)
@@ -145,6 +160,7 @@ def read_folder(path: str | os.PathLike[str]) -> Network:
         day=head.pop("day", next(iter(days), "")),
         tables={kind: r.table for kind, r in read.items() if len(r.table)},
         gas=gas,
+        heat_demand=heat,
         days=days,
         sources=sources,
         **{_ATTRIBUTE.get(k, k): v for k, v in head.items()},
@@ -201,6 +217,18 @@ def _read_gas(given: Any, mistakes: list[Mistake]) -> Gas:
     return Gas(**values)
 
 
+def _read_heat_demand(given: Any, mistakes: list[Mistake]) -> HeatDemand | None:
+    if not isinstance(given, dict):
+        mistakes.append(Mistake(CASE_FILE, 0, "heat_demand", "must be a table: [heat_demand]"))
+        return None
+    toml = _Toml("heat_demand.", mistakes)
+    values = toml.values(given, _HEAT_DEMAND, ())
+    for c in _HEAT_DEMAND:
+        if c.name not in values and not any(resolve(k, [c])[0] is c for k in given):
+            toml.wrong(c.header, "must be given")
+    return HeatDemand(**values) if len(values) == len(_HEAT_DEMAND) else None
+
+
 def _read_texts(place: str, given: Any, mistakes: list[Mistake]) -> dict[str, str]:
     if not isinstance(given, dict):
         mistakes.append(Mistake(CASE_FILE, 0, place, f"must be a table: [{place}]"))
@@ -212,13 +240,12 @@ def _read_texts(place: str, given: Any, mistakes: list[Mistake]) -> dict[str, st
 
 def _read_days(folder: Path, given: Any, mistakes: list[Mistake]) -> dict[str, Day]:
     days: dict[str, Day] = {}
-    columns = [Column(c, "", type=str) for c in ("name", "profiles", "note")]
     if not isinstance(given, list) or not all(isinstance(d, dict) for d in given):
         mistakes.append(Mistake(CASE_FILE, 0, "days", "must be tables: [[days]]"))
         return days
     for i, d in enumerate(given, start=1):
         toml = _Toml(f"days {i}, ", mistakes)
-        values = toml.values(d, columns, ())
+        values = toml.values(d, _DAY, ())
         name = values.get("name", "")
         if not name:
             toml.wrong("name", "must be given")
@@ -227,7 +254,9 @@ def _read_days(folder: Path, given: Any, mistakes: list[Mistake]) -> dict[str, D
             toml.wrong("name", f"{name!r} is given twice")
         file = values.get("profiles", "")
         profiles = _read_profiles(folder, file, mistakes) if file else {}
-        days[name] = Day(name, profiles, values.get("note", ""))
+        days[name] = Day(
+            name, profiles, values.get("note", ""), values.get("air_temperature", np.nan), hot=values.get("hot", False)
+        )
     return days
 
 
@@ -262,7 +291,7 @@ def _read_profiles(folder: Path, file: str, mistakes: list[Mistake]) -> dict[str
 
 def _read_tables(folder: Path, density: float, mistakes: list[Mistake]) -> dict[str, Read]:
     read: dict[str, Read] = {}
-    inside = [k for k in KINDS if k != _SETPOINTS]
+    inside = [k for k in KINDS if k not in _BESIDE]
     for file in sorted((folder / "network").glob("*.csv")):
         if file.stem not in inside:
             hint = near(file.stem, inside) or f"; kinds: {', '.join(inside)}"
@@ -270,13 +299,17 @@ def _read_tables(folder: Path, density: float, mistakes: list[Mistake]) -> dict[
     for file in sorted(folder.glob("*.csv")):
         if file.stem in inside:
             mistakes.append(Mistake(file.name, 0, "", "belongs in the folder network"))
-        elif file.stem != _SETPOINTS and near(file.stem, [_SETPOINTS]):
-            mistakes.append(Mistake(file.name, 0, "", f"is not read; did you mean {_SETPOINTS}.csv?"))
+        elif file.stem not in _BESIDE and (meant := [k for k in _BESIDE if near(file.stem, [k])]):
+            mistakes.append(Mistake(file.name, 0, "", f"is not read; did you mean {meant[0]}.csv?"))
     for kind in KINDS:
-        path = folder / f"{kind}.csv" if kind == _SETPOINTS else folder / "network" / f"{kind}.csv"
+        path = folder / _place(kind)
         if path.exists():
             read[kind] = read_table(path, kind, density, mistakes)
     return read
+
+
+def _place(kind: str) -> str:
+    return f"{kind}.csv" if kind in _BESIDE else f"network/{kind}.csv"
 
 
 # -------------------------------------------------------------------------------------------------------------- writing
@@ -311,7 +344,7 @@ def write_folder(network: Network, path: str | os.PathLike[str]) -> None:
 
 def _replaced(folder: Path) -> Any:
     """Return the filter of copytree that leaves out what a case folder's writer writes itself."""
-    own = {folder: {CASE_FILE, f"{_SETPOINTS}.csv"}, folder / "network": {f"{k}.csv" for k in KINDS}}
+    own = {folder: {CASE_FILE, *(f"{k}.csv" for k in _BESIDE)}, folder / "network": {f"{k}.csv" for k in KINDS}}
     return lambda place, names: own.get(Path(place), set()) & set(names)
 
 
@@ -341,8 +374,7 @@ def _files(network: Network) -> dict[str, bytes]:
     files[CASE_FILE] = _toml_text(network, days)
     for kind in KINDS:
         if len(network[kind]):
-            name = f"{kind}.csv" if kind == _SETPOINTS else f"network/{kind}.csv"
-            files[name] = table_text(network[kind], network.gas.standard_density)
+            files[_place(kind)] = table_text(network[kind], network.gas.standard_density)
     try:
         return {name: text.encode() for name, text in files.items()}
     except UnicodeEncodeError as error:
@@ -364,10 +396,15 @@ def _toml_text(network: Network, days: Sequence[tuple[Day, str]]) -> str:
         lines.append(f"coefficients = [{', '.join(map(_toml_number, gas.coefficients))}]")
     if gas.composition:
         lines += ["", "[gas.composition]", *(f"{_key(k)} = {_toml_number(v)}" for k, v in gas.composition.items())]
+    if network.heat_demand is not None:
+        heat = network.heat_demand
+        lines += ["", "[heat_demand]", *_keys({f.name: getattr(heat, f.name) for f in fields(heat)}, _HEAT_DEMAND)]
     for day, profiles in days:
         lines += ["", "[[days]]", f"name = {_toml_string(day.name)}"]
         lines += [f"profiles = {_toml_string(profiles)}"] if profiles else []
         lines += [f"note = {_toml_string(day.note)}"] if day.note else []
+        lines += _keys({"air_temperature": day.air_temperature}, _DAY[3:4])
+        lines += ["hot = true"] if day.hot else []
     if network.sources:
         lines += ["", "[sources]", *(f"{_key(k)} = {_toml_string(v)}" for k, v in network.sources.items())]
     return "\n".join(lines) + "\n"

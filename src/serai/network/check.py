@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serai.errors import Mistake
-from serai.network.quantities import QUANTITIES, quantities_of
-from serai.network.sheet import near
+from serai.network.quantities import MEASURABLE, QUANTITIES, Quantity, measurable_of, quantities_of
+from serai.network.sheet import near, own_unit
 from serai.network.tables import KINDS, REQUIRED, Column, Table
 from serai.units import UNITS, from_si
 
@@ -86,7 +86,7 @@ def check(network: Network, places: Places | None = None) -> list[Mistake]:
             *_pairs(look),
             *_loops(look),
             *_losses(look),
-            *_special(look),
+            *_special(look, kinds),
         ]
         found += sorted(mistakes, key=lambda m: m.row)
     found += _setpoints(_Look(network, places, "setpoints", network["setpoints"]), kinds)
@@ -125,7 +125,7 @@ def _cells(look: _Look) -> Iterator[Mistake]:
                 if c.allowed and v not in c.allowed and not (c.default is REQUIRED and not v):
                     allowed = ", ".join(a for a in c.allowed if a)
                     yield look.mistake(i, c.name, f"must be one of {allowed}; got {str(v)!r}{near(str(v), c.allowed)}")
-        elif c.type is not bool and not (look.kind == "setpoints" and c.name == "value"):
+        elif c.type is not bool and not c.own_unit:  # what has a unit of its own is looked at with that unit
             yield from _bounds(look, c, values)
 
 
@@ -210,7 +210,7 @@ def _losses(look: _Look) -> Iterator[Mistake]:
                 yield look.mistake(int(i), diameter, f"must be given, because {look.header(drag)[0]} refers to it")
 
 
-def _special(look: _Look) -> Iterator[Mistake]:
+def _special(look: _Look, kinds: Mapping[str, tuple[str, int]]) -> Iterator[Mistake]:
     """Look for what only one kind of element can do wrong."""
     t = look.table
     if look.kind == "resistors":
@@ -221,6 +221,54 @@ def _special(look: _Look) -> Iterator[Mistake]:
             yield look.mistake(int(i), "bus", "must be given for an electric motor")
     elif look.kind == "switches":
         yield from _switches(look)
+    elif look.kind == "offtakes":
+        for i in np.nonzero((t["heat_share"] > 0.0) & np.isnan(t["withdrawal_mean"]))[0]:
+            yield look.mistake(int(i), "withdrawal_mean", "must be given where there is a heat_share")
+    elif look.kind == "instruments":
+        yield from _instruments(look, kinds)
+
+
+def _instruments(look: _Look, kinds: Mapping[str, tuple[str, int]]) -> Iterator[Mistake]:
+    """Look for instruments of nothing, without an accuracy, or with a span that is none."""
+    t = look.table
+    hints = HINTS
+    for i in range(len(t)):
+        quantity, where, unit = str(t["quantity"][i]), str(t["where"][i]), str(t["unit"][i])
+        kind, q = kinds.get(where, ("", 0))[0], MEASURABLE.get(quantity)
+        if where and not kind:
+            hint, hints = (near(where, kinds) if hints > 0 else ""), hints - 1
+            yield look.mistake(i, "where", f"no element {where!r}{hint}")
+        if quantity and q is None:
+            yield look.mistake(i, "quantity", f"cannot measure {quantity!r}{near(quantity, MEASURABLE)}")
+        elif q and kind and kind not in q.kinds:
+            can = ", ".join(measurable_of(kind)) or "nothing"
+            yield look.mistake(i, "quantity", f"{kind} have no {quantity} to measure; they have {can}")
+        wrong = _unit(unit, q)
+        if wrong:
+            yield look.mistake(i, "unit", wrong)
+            continue
+        low, high, sigma = (float(t[c][i]) for c in ("range_min", "range_max", "sigma"))
+        density = look.network.gas.standard_density
+        shown = f"{from_si(sigma, own_unit(KINDS['instruments'].column('sigma'), unit), density):.12g}"
+        if not 0.0 <= sigma < np.inf:
+            yield look.mistake(i, "sigma", f"must be a number and at least 0, got {shown}")
+        elif sigma == 0.0 and t["sigma_of_reading"][i] == 0.0:
+            yield look.mistake(i, "sigma", "must be above 0, or sigma_of_reading: no instrument is exact")
+        if low >= high:
+            text = f"must be below range_max ({from_si(high, unit, density):.12g})"
+            yield look.mistake(i, "range_min", f"{text}, got {from_si(low, unit, density):.12g}")
+
+
+def _unit(unit: str, q: Quantity | None) -> str:
+    """Return what is wrong with the unit of a value of this quantity; "" when nothing is."""
+    if unit not in UNITS:
+        return f"no unit {unit!r}{near(unit, [u for u in UNITS if u])}"
+    dimension = UNITS[unit].dimension
+    if q and dimension != q.dimension and not (unit == "" and q.dimension == "per unit"):
+        units = " or ".join(u for u in UNITS if UNITS[u].dimension == q.dimension)
+        wanted = f"must be a unit of {q.dimension} ({units})" if q.dimension else "must be empty"
+        return f"{wanted}, got {unit!r}"
+    return ""
 
 
 def _switches(look: _Look) -> Iterator[Mistake]:
@@ -290,14 +338,9 @@ def _value(look: _Look, i: int, quantity: str, kind: str) -> Iterator[Mistake]:
             yield look.mistake(i, "quantity", f"no quantity {quantity!r}{near(quantity, QUANTITIES)}")
     elif kind and kind not in q.kinds:
         yield look.mistake(i, "quantity", f"{kind} have no {quantity}; they have {', '.join(quantities_of(kind))}")
-    if unit not in UNITS:
-        yield look.mistake(i, "unit", f"no unit {unit!r}{near(unit, [u for u in UNITS if u])}")
-        return
-    dimension = UNITS[unit].dimension
-    if q and dimension != q.dimension and not (unit == "" and q.dimension == "per unit"):
-        units = " or ".join(u for u in UNITS if UNITS[u].dimension == q.dimension)
-        wanted = f"must be a unit of {q.dimension} ({units})" if q.dimension else "must be empty"
-        yield look.mistake(i, "unit", f"{wanted}, got {unit!r}")
+    wrong = _unit(unit, q)
+    if wrong:
+        yield look.mistake(i, "unit", wrong)
         return
     shown = f"{from_si(value, unit, look.network.gas.standard_density):.12g}"
     if np.isnan(value):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serai.errors import UnknownName
+from serai.errors import SeraiError, UnknownName
 from serai.known import Known
 from serai.network.tables import KINDS, Table, _not_found, table
-from serai.units import GAS_CONSTANT, STANDARD_ATMOSPHERE, ZERO_CELSIUS
+from serai.units import DAY, GAS_CONSTANT, STANDARD_ATMOSPHERE, YEAR, ZERO_CELSIUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,11 +71,38 @@ class Gas:
 
 @dataclass(frozen=True)
 class Day:
-    """One operating day: its name, its hourly profiles (name -> 24 or more factors, one an hour) and notes."""
+    """One operating day.
+
+    profiles         name -> 24 or more factors, one an hour
+    air_temperature  [K] outdoor mean of the day; nan = not said
+    hot              lines carry current_max x rating_factor_hot, units make active_power_max_summer
+    """
 
     name: str
     profiles: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     note: str = ""
+    air_temperature: float = nan
+    hot: bool = False
+
+
+@dataclass(frozen=True)
+class HeatDemand:
+    """How much gas homes take on a day of a given outdoor temperature.
+
+    A share s of an offtake's mean follows the day's degree days, the rest is even:
+    withdrawal = mean x (1 - s + s max(0, base - T) / (degree days of a year / 365)).
+
+    base_temperature      [K] at and above which nobody heats
+    degree_days_per_year  [K d] below it, of a year of normal weather
+    """
+
+    base_temperature: float
+    degree_days_per_year: float
+
+    def factor(self, temperature: float, share: float) -> float:
+        """Return the withdrawal over its mean of the year, on a day of this mean outdoor temperature [K]."""
+        mean = self.degree_days_per_year * DAY / YEAR
+        return 1.0 - share + share * max(0.0, self.base_temperature - temperature) / mean
 
 
 @dataclass(frozen=True)
@@ -86,7 +113,8 @@ class Network:
     gas         the gas
     base_power  [VA] of per-unit values; frequency [Hz]
     days        operating days by name; `day` is the one whose set-points `knowns()` gives
-    utc_offset  [h] of local time
+    utc_offset  [h] of local time; gas_day_start [h, local time] at which the gas day begins
+    heat_demand how homes follow the outdoor temperature; None = not said
     """
 
     name: str = "network"
@@ -98,6 +126,8 @@ class Network:
     days: Mapping[str, Day] = field(default_factory=dict)
     day: str = ""
     utc_offset: float = 0.0
+    gas_day_start: float = 0.0
+    heat_demand: HeatDemand | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _active: dict[str, Table] = field(default_factory=dict, init=False, repr=False, compare=False)  # found so far
@@ -156,6 +186,45 @@ class Network:
             state[t.row(name)] = status
             changed[kind] = t.replace(status=state)
         return self.with_tables(**changed)
+
+    def limit(self, kind: str, column: str, table: Table | None = None) -> NDArray[np.float64]:
+        """Return a limit of the elements of a kind (n,), SI, as it holds on the present day.
+
+        On a hot day a line carries current_max x rating_factor_hot and a unit makes active_power_max_summer at most.
+        `table` takes the place of the table of the kind (its rows in service, say).
+        """
+        t = self[kind] if table is None else table
+        values: NDArray[np.float64] = t[column]
+        if self.day in self.days and self.days[self.day].hot:
+            if (kind, column) == ("lines", "current_max"):
+                values = values * t["rating_factor_hot"]
+            if (kind, column) == ("generators", "active_power_max"):
+                summer = t["active_power_max_summer"]
+                values = np.where(np.isnan(summer), values, summer)
+        return values
+
+    def at_temperature(self, celsius: float) -> Network:
+        """Return the network with the withdrawals of its homes as they are at an outdoor temperature [degrees Celsius].
+
+        Every offtake with a heat_share takes withdrawal_mean by `HeatDemand`, on the present day and at its profile.
+        All other set-points stay: whether the fields can follow is what the job then shows.
+        """
+        heat = self.heat_demand
+        if heat is None:
+            msg = f"{self.name} does not say how homes follow the temperature: case.toml has no [heat_demand]"
+            raise SeraiError(msg)
+        t, offtakes = self["setpoints"], self["offtakes"]
+        value, source = t["value"].copy(), t["source"].copy()
+        for i in range(len(t)):
+            where = str(t["where"][i])
+            if t["quantity"][i] != "withdrawal" or t["day"][i] not in (self.day, "") or where not in offtakes:
+                continue
+            row = offtakes.row(where)
+            share = float(offtakes["heat_share"][row])
+            if share > 0.0:
+                value[i] = offtakes["withdrawal_mean"][row] * heat.factor(celsius + ZERO_CELSIUS, share)
+                source[i] = f"heat demand at {celsius:g} degrees Celsius"
+        return self.with_tables(setpoints=t.replace(value=value, source=source))
 
     def knowns(self, hour: float | None = None) -> list[Known]:
         """Return the case's own Knowns of its day: daily means, or at an hour of the day where profiles apply.

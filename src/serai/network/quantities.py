@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be known of an element: every set-point quantity, the kinds that can have it, and its dimension."""
+"""What may be known of an element, and what of it can be measured: quantities, the kinds that have them, dimensions."""
 
 from __future__ import annotations
 
@@ -80,3 +80,32 @@ QUANTITIES: dict[str, Quantity] = {
 def quantities_of(kind: str) -> tuple[str, ...]:
     """Return the names of the quantities that an element of `kind` can have."""
     return tuple(name for name, q in QUANTITIES.items() if kind in q.kinds)
+
+
+_ENDED = ("lines", "transformers", "branches")  # grid branches whose two ends have power
+
+# What an instrument can report. Names are those of set-points where there is one, and of results otherwise.
+MEASURABLE: dict[str, Quantity] = {
+    **{
+        name: QUANTITIES[name]
+        for name in (
+            "pressure", "withdrawal", "supply", "flow", "open", "outlet_pressure", "inlet_pressure", "pressure_drop",
+            "ratio", "power", "angle", "magnitude", "active_power", "reactive_power", "steps", "tap_position", "closed",
+        )
+    },
+    "flow_out": Quantity(_GAS_EDGES, "mass flow", "gas out of an element at its to end, positive from -> to"),
+    "temperature": Quantity(("gas_nodes",), "temperature", "of the gas"),
+    "fuel": Quantity(("compressors",), "mass flow", "fuel gas of the station's drive"),
+    "drive_power": Quantity(("compressors",), "power", "electric power of the station's motors"),
+    "plant_fuel": Quantity(("plants",), "mass flow", "gas that a unit burns"),
+    **{
+        f"{part}_power_{end}": Quantity(_ENDED, dimension, f"{part} power into the branch at its {end} end")
+        for part, dimension in (("active", "power"), ("reactive", "reactive power"))
+        for end in ("from", "to")
+    },
+}  # fmt: skip
+
+
+def measurable_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the quantities of an element of `kind` that an instrument can report."""
+    return tuple(name for name, q in MEASURABLE.items() if kind in q.kinds)

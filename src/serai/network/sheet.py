@@ -228,8 +228,8 @@ def read_table(path: Path, kind: str, density: float, mistakes: list[Mistake]) -
             continue
         k, unit = places[c.name]
         units = [unit] * len(sheet.rows)
-        if kind == "setpoints" and c.name == "value" and "unit" in places:
-            units = [cells[places["unit"][0]] for _, cells in sheet.rows]
+        if c.own_unit and "unit" in places:
+            units = [own_unit(c, cells[places["unit"][0]]) for _, cells in sheet.rows]
         columns[c.name] = values = []
         for (row, cells), u in zip(sheet.rows, units, strict=True):
             try:
@@ -239,6 +239,11 @@ def read_table(path: Path, kind: str, density: float, mistakes: list[Mistake]) -
                 mistakes.append(Mistake(file, row, sheet.headers[k], f"must be {error}, got {cells[k].strip()!r}"))
     headers = {name: (sheet.headers[k], unit) for name, (k, unit) in places.items()}
     return Read(table(kind, **columns), tuple(row for row, _ in sheet.rows), headers)
+
+
+def own_unit(column: Column, unit: str) -> str:
+    """Return the unit of a cell whose row says its unit; a difference has no zero offset."""
+    return {"barg": "bar", "degc": "k"}.get(unit, unit) if column.own_unit == "difference" else unit
 
 
 def _cell(sheet: Sheet, text: str, column: Column, unit: str, density: float) -> Any:
@@ -272,7 +277,6 @@ def table_text(t: Table, density: float) -> str:
     mistakes: list[Mistake] = []
     headers: list[str] = []
     columns: list[list[str]] = []
-    units = t["unit"] if t.kind == "setpoints" else None
     for c in spec.columns:
         values = t[c.name]
         if c.default is not REQUIRED and all(_is_default(v, c) for v in values):
@@ -280,7 +284,7 @@ def table_text(t: Table, density: float) -> str:
         headers.append(c.header)
         columns.append([])
         for i, v in enumerate(values):
-            unit = str(units[i]) if units is not None and c.name == "value" else c.unit
+            unit = own_unit(c, str(t["unit"][i])) if c.own_unit else c.unit
             text = _written(v, c, unit, density)
             if not text and not _is_default(v, c):
                 mistakes.append(Mistake(f"{t.kind}.csv", i + 2, c.header, "must be given"))

@@ -38,6 +38,7 @@ class Column:
     above, at_least, at_most   bounds in SI
     allowed   the only texts (type str)
     refers    tables, one of which must hold the name (type str; an empty text is "none" unless REQUIRED)
+    own_unit  the row's column `unit` says the unit: "value", or "difference" (no zero offset: a sigma, a width)
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     at_most: float = np.inf
     allowed: tuple[str, ...] = ()
     refers: tuple[str, ...] = ()
+    own_unit: str = ""
 
     @property
     def header(self) -> str:
@@ -166,6 +168,10 @@ KINDS: dict[str, Kind] = {
             _text("region", "where it is counted"),
             _text("market", "buyer country of an export"),
             *_FLOW_LIMITS,
+            Column("withdrawal_mean", "mean of a year of normal weather", "bcm_per_year", at_least=0.0),
+            Column(
+                "heat_share", "part of withdrawal_mean that follows degree days", default=0.0, at_least=0.0, at_most=1.0
+            ),
         ),
         _kind(
             "pipes",
@@ -175,7 +181,9 @@ KINDS: dict[str, Kind] = {
             Column("diameter", "inner diameter", "mm", default=REQUIRED, above=0.0),
             Column("roughness", "equivalent sand roughness", "mm", default=0.05, at_least=0.0),
             Column("friction_factor", "given Darcy factor; not given = the case's friction law", above=0.0),
-            Column("efficiency", "flow at the same pressures against the clean pipe", default=1.0, above=0.0, at_most=1.5),
+            Column(
+                "efficiency", "flow at the same pressures against the clean pipe", default=1.0, above=0.0, at_most=1.5
+            ),
             Column("loss_coefficient", "sum of zeta of fittings along the pipe", default=0.0, at_least=0.0),
             Column("temperature", "gas temperature; not given = the case's", "degc", above=0.0),
             Column("pressure_max", "rating", "bara", above=0.0),
@@ -197,7 +205,7 @@ KINDS: dict[str, Kind] = {
         _kind("check_valves", "flow only from -> to", *_ENDS, *_FLOW_LIMITS),
         _kind(
             "control_valves",
-            "reduce the pressure; a set-point (`outlet_pressure`, `inlet_pressure`, `flow`, `pressure_drop`, `open`) closes them",
+            "reduce the pressure; closed by `outlet_pressure`, `inlet_pressure`, `flow`, `pressure_drop` or `open`",
             *_ENDS,
             *_FLOW_LIMITS,
             Column("pressure_differential_min", "smallest drop when active", "bar"),
@@ -217,7 +225,7 @@ KINDS: dict[str, Kind] = {
         ),
         _kind(
             "compressors",
-            "compressor stations; a set-point (`ratio`, `outlet_pressure`, `inlet_pressure`, `flow`, `power`, `open`) closes them",
+            "compressor stations; closed by `ratio`, `outlet_pressure`, `inlet_pressure`, `flow`, `power` or `open`",
             *_ENDS,
             *_FLOW_LIMITS,
             Column("ratio_max", "largest pressure ratio", above=1.0),
@@ -236,7 +244,12 @@ KINDS: dict[str, Kind] = {
             _text("kind", "", default=REQUIRED, allowed=("gas turbine", "electric motor")),
             _ref("fuel_node", "gas node of the fuel; not given = the station's inlet", "gas_nodes", default=""),
             _ref("bus", "bus of the motor", "buses", default=""),
-            Column("efficiency", "shaft power over fuel heat or electric power", default=REQUIRED, above=0.0, at_most=1.0),
+            Column(
+                "efficiency", "shaft power over fuel heat or electric power", default=REQUIRED, above=0.0, at_most=1.0
+            ),
+            Column(
+                "power_factor", "of a motor, lagging; not given = it draws no reactive power", above=0.0, at_most=1.0
+            ),
         ),
         # ------------------------------------------------------ compressor machines, in the units of their coefficients
         _kind(
@@ -320,6 +333,7 @@ KINDS: dict[str, Kind] = {
             Column("conductance", "shunt, per km", "us_per_km", default=0.0),
             Column("parallel", "equal circuits", type=int, default=1, at_least=1),
             Column("current_max", "rating of one circuit", "ka", above=0.0),
+            Column("rating_factor_hot", "multiplies current_max on a hot day", default=1.0, above=0.0),
             _text("conductor", ""),
             _text("parameter_confidence", "", allowed=CONFIDENCE),
         ),
@@ -431,18 +445,28 @@ KINDS: dict[str, Kind] = {
             _text("technology", ""),
             Column("active_power_min", "", "mw"),
             Column("active_power_max", "", "mw"),
-            Column("active_power_max_summer", "", "mw"),
+            Column("active_power_max_summer", "on a hot day; not given = active_power_max", "mw"),
             Column("reactive_power_min", "", "mvar"),
             Column("reactive_power_max", "", "mvar"),
             Column("rating", "", "mva", above=0.0),
-            Column("participation", "share in what the island lacks; 0 = follows its set-point", default=0.0, at_least=0.0),
+            Column(
+                "participation", "share in what the island lacks; 0 = follows its set-point", default=0.0, at_least=0.0
+            ),
         ),
         _kind(
             "switches",
             "breakers, disconnectors and couplers (set-point `closed` 1 or 0; closed where nothing is said)",
             _ref("bus", "", "buses"),
             _ref("to_bus", "other bus of a coupler", "buses", default=""),
-            _ref("branch", "branch whose end at `bus` it opens", "lines", "transformers", "transformers3", "branches", default=""),
+            _ref(
+                "branch",
+                "branch whose end at `bus` it opens",
+                "lines",
+                "transformers",
+                "transformers3",
+                "branches",
+                default="",
+            ),
             _text("kind", "breaker, disconnector, load switch, coupler"),
         ),
         _kind(
@@ -471,12 +495,33 @@ KINDS: dict[str, Kind] = {
         ),
         # ------------------------------------------------------------- Knowns
         _kind(
+            "instruments",
+            "what the sensors report: a tag (name), the quantity of an element, how well, how often, by which way",
+            _text("quantity", "one of quantities.MEASURABLE", default=REQUIRED),
+            _text("where", "name of the element", default=REQUIRED),
+            _text("unit", "suffix as in column names: of range_min, range_max, sigma and of what is sent"),
+            Column("range_min", "lower end of the span, in `unit`", own_unit="value"),
+            Column("range_max", "upper end of the span, in `unit`", own_unit="value"),
+            Column(
+                "sigma",
+                "part of the standard deviation that no reading changes, in `unit`",
+                default=0.0,
+                own_unit="difference",
+            ),
+            Column("sigma_of_reading", "part of it that grows with the reading", "percent", default=0.0, at_least=0.0),
+            _text("accuracy", "accuracy class in words"),
+            Column("scan", "time between readings", "s", default=REQUIRED, above=0.0),
+            _text("station", "the field station that reports it"),
+            _text("protocol", "", allowed=("", "iec104", "opcua", "modbus", "mqtt")),
+            _text("address", "of the point in its protocol"),
+        ),
+        _kind(
             "setpoints",
             "the case's own Knowns, per operating day; `where` is an element",
             _text("day", "operating day; not given = every day"),
             _text("quantity", "", default=REQUIRED),
             _text("where", "name of the element", default=REQUIRED),
-            Column("value", "in `unit`", default=REQUIRED),
+            Column("value", "in `unit`", default=REQUIRED, own_unit="value"),
             _text("unit", "suffix as in column names"),
             _text("profile", "column of the day's profile that scales the value over the hours"),
             _text("source", ""),

@@ -6,7 +6,8 @@ density is integrated over the pressure by Gauss-Legendre, Colebrook-White is so
 powers are S = V conj(Y V). A slip in a law, a slope, a sign or a stamp shows here.
 
 Each mismatch is relative to what counts as one in the case: the total supply for mass, the highest known pressure
-for pressures (a momentum mismatch is divided by the density), the base power for power, the heat or work itself for machines.
+for pressures (a momentum mismatch is divided by the density), the base power for power, the heat or work itself for
+machines.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def _joints(system: System, x: Floats) -> Mismatches:
     g, c = system.gas, system.equations.columns
     p, m = _part(system, x, "pressure"), _part(system, x, "flow")
     values, names = [], []
-    for k, e in enumerate(g.edges):
+    for e in g.edges:
         p1, p2 = p[e.start], p[e.end]
         if "drop" in c and e.name in c["drop"].index:
             values.append(p1 - p2 - x[c.find("drop", e.name)])
@@ -305,7 +306,10 @@ def _grid(system: System, x: Floats) -> tuple[float, str]:
             balance[node] -= part * x[c.find(quantity, name)] * (1.0 - z - i + i * v + z * v * v) / S
     drives = net.active("drives")
     for name in c["drive_power"].names if "drive_power" in c else ():
-        balance[g.at(str(drives["bus"][drives.row(name)]))] -= x[c.find("drive_power", name)] / S
+        row = drives.row(name)
+        factor = drives["power_factor"][row]  # S = P (1 + j tan(arccos factor))
+        turned = 1.0 if np.isnan(factor) else 1.0 + 1j * np.tan(np.arccos(factor))
+        balance[g.at(str(drives["bus"][row]))] -= turned * x[c.find("drive_power", name)] / S
     links = net.active("hvdc_links")
     for name in c["link_sent"].names if "link_sent" in c else ():
         row = links.row(name)

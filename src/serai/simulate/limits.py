@@ -72,7 +72,8 @@ class _Search:
                 values = self.pick(variable, dim, t.names)
                 if variable == "active_power":
                     values = np.where(values != 0.0, values, np.nan)
-                found += self.outside(values, t.names, variable, t[low] if low else None, t[high] if high else None)
+                top = net.limit(kind, high, t) if high else None
+                found += self.outside(values, t.names, variable, t[low] if low else None, top)
         if "loading" in self.data:
             names = tuple(self.place["grid_branch"])
             loading = np.atleast_2d(self.data["loading"].values)

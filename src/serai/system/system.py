@@ -317,8 +317,11 @@ class System:
             rows = eq.add_rows("motor", names, 1e6)
             eq.add("motor", names, (rows,), (shaft, P[:]), eff=t["efficiency"][electric])
             node = np.array([self.power.at(str(t["bus"][k])) for k in electric])
-            first = {label: first for label, _, first, _ in eq.row_blocks}["active power balance"]
-            eq.add("consumption", names, (first + node,), (P[:],))
+            first = {label: first for label, _, first, _ in eq.row_blocks}
+            eq.add("consumption", names, (first["active power balance"] + node,), (P[:],))
+            factor = t["power_factor"][electric]
+            tan = np.where(np.isnan(factor), 0.0, np.sqrt(1.0 / np.where(np.isnan(factor), 1.0, factor) ** 2 - 1.0))
+            eq.add("motor_reactive", names, (first["reactive power balance"] + node,), (P[:],), tan=tan)
 
     def _heating_value(self, what: str) -> float:
         """Net heating value [J/kg]."""
