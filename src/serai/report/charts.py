@@ -102,11 +102,11 @@ def ticks(low: float, high: float, most: int = 4) -> list[float]:
 
 def tick_texts(values: list[float]) -> list[str]:
     """Return the values with as many decimals as tell them apart."""
-    for decimals in range(5):
+    for decimals in range(7):
         texts = [number(v, decimals) for v in values]
         if all(abs(round(v, decimals) - v) < 1e-9 * max(1.0, abs(v)) for v in values):
             return texts
-    return [number(v, 4) for v in values]
+    return [number(v, 6) for v in values]
 
 
 def line_chart(chart: Chart) -> str:
@@ -151,7 +151,10 @@ def _frame(chart: Chart) -> Frame:
         low, high = min(low, limit.value), max(high, limit.value)
     if chart.zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    span = max(high - low, 1e-3 * max(abs(high), abs(low)), 1e-9)
+    size = max(abs(high), abs(low))
+    if high - low < 1e-5 * size or size == 0.0:  # a constant: round-off is no course
+        low, high = low - 0.02 * size - 1e-9, high + 0.02 * size + 1e-9
+    span = high - low
     low = low - 0.08 * span if not (chart.zero and low == 0.0) else low
     high += 0.10 * span
     widest = max((text_width(line.label, SMALL) for line in chart.lines), default=0.0)

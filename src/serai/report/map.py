@@ -270,6 +270,7 @@ def draw_gas_points(sheet: Sheet) -> None:
     drawn = _by_node(shown, "delivered", "offtakes")
     stations = _stations(sheet, 6.5 * shrink)
     nodes = net.active("gas_nodes")
+    terminals = {str(t["node"][t.row(n)]) for t in (net["supplies"], net["offtakes"]) for n in sheet.broken if n in t}
     for k, name in enumerate(nodes.names):
         at = sheet.at(name)
         if at is None:
@@ -284,7 +285,7 @@ def draw_gas_points(sheet: Sheet) -> None:
         elif drawn.get(name, 0.0) > 0.0:
             _symbol(sheet, name, at, "dot", 2.4 * shrink)
             _wish(sheet, at, 2.4 * shrink, (name,), 100 + drawn[name])
-        if name in sheet.broken and name not in stations:
+        if name in terminals or (name in sheet.broken and name not in stations):
             _mark(sheet, at, name)
 
 

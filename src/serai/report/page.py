@@ -109,9 +109,7 @@ def _verdict(shown: Shown) -> str:
             )
         )
     else:
-        lines.append(
-            ("ok", "<b>No limit is broken.</b> Pressures, flows, station power, voltages and loadings were checked.")
-        )
+        lines.append(("ok", f"<b>No limit is broken.</b> Checked: {_checked(shown)}."))
     if modes:
         lines.append(
             ("wait", f"<b>{sentence(plural(len(modes), 'element'))} left the set-point.</b> {esc(_few(list(modes)))}.")
@@ -131,8 +129,14 @@ def _verdict(shown: Shown) -> str:
     if broken:
         more += _panel("Limits broken", tables.broken_limits(shown))
     if left := tables.left_setpoints(shown):
-        more += _panel("Set-points left", left, "in order of time")
+        more += _panel("Set-points left", left, "in order of time" if shown.lasts else "")
     return f'<section class="verdict"><ul>{items}</ul></section>' + (f'<div class="two">{more}</div>' if more else "")
+
+
+def _checked(shown: Shown) -> str:
+    gas = ("pressures", "flows", "station ratios and power") if shown.has_gas else ()
+    power = ("voltages", "loadings", "active and reactive power of units") if shown.has_power else ()
+    return ", ".join((*gas, *power)) or "nothing"
 
 
 def _few(names: list[str], most: int = 4) -> str:

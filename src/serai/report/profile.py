@@ -127,6 +127,8 @@ def instants(shown: Shown) -> list[tuple[int, str]]:
         return [(0, "")]
     stored = shown.volume("linepack_total")
     high, low = int(np.argmax(stored)), int(np.argmin(stored))
+    if stored[high] - stored[low] <= 1e-6 * stored[high]:
+        return [(0, "the whole time")]
     texts = [(high, "linepack highest"), (low, "linepack lowest")]
     return [(k, f"{clock(float(shown.hours[k]))}, {why}") for k, why in texts]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOP = 10
 OUTAGES = 25
+MOST = 20  # rows of lists that may grow with the network
 LONG = 160  # characters of a finding that are shown
 
 
@@ -60,6 +61,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], cls: str = "") -
         body += f"<tr{' class=' + chr(34) + 'total' + chr(34) if total else ''}>{cells}</tr>"
     rows_html = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     return f'<div class="scroll" tabindex="0"><table class="{cls}">{rows_html}</table></div>'
+
+
+def _first(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return a table of the first rows, and how many more there are."""
+    if not rows:
+        return ""
+    more = f'<p class="foot">and {len(rows) - MOST:,} more</p>' if len(rows) > MOST else ""
+    return table(heads, rows[:MOST]) + more
 
 
 def _cell(cell: Cell) -> str:
@@ -267,7 +276,7 @@ def broken_limits(shown: Shown) -> str:
             text(b.element), text(b.quantity.replace("_", " ")), figure_cell(b.value * factor, 3, bad=True),
             text("above" if b.value > b.limit else "below"), figure_cell(b.limit * factor, 3), text(unit), text(when),
         ])  # fmt: skip
-    return table(["Element", "Quantity", ">Value", "", ">Limit", "Unit", "Worst at"], rows)
+    return _first(["Element", "Quantity", ">Value", "", ">Limit", "Unit", "Worst at"], rows)
 
 
 def left_setpoints(shown: Shown) -> str:
@@ -276,8 +285,10 @@ def left_setpoints(shown: Shown) -> str:
         [text(clock(shown.clock_hours(t)) if shown.lasts else NONE), text(name), text(mode)]
         for t, name, mode in shown.result.modes
     ]
-    rows += [[text(NONE), text(name), text(what)] for name, what in (*shown.result.notes, *shown.result.dead)]
-    return table(["At", "Element", "What holds then"], rows) if rows else ""
+    rows += [
+        [text(NONE), text(name), Cell(esc(what), "wrap")] for name, what in (*shown.result.notes, *shown.result.dead)
+    ]
+    return _first(["At", "Element", "What holds then"], rows)
 
 
 def _one(kind: str) -> str:
