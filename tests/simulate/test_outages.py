@@ -2,12 +2,12 @@
 """N-1 on small networks whose losses a person can foresee."""
 
 import pytest
-from simulate.small import GRID, electric_station, line, line_knowns, station
 
 import serai as sr
 from serai.errors import UnknownName
 from serai.known import Known
 from serai.simulate.outages import outages
+from simulate.small import GRID, electric_station, line, line_knowns, station
 
 
 def row(table, name):
@@ -38,7 +38,7 @@ def test_losing_a_line_is_seen_in_gas_and_power():
     table = outages(electric_station(), knowns=base, elements=["L", "AB"])
     assert "CS bypassed" in row(table, "L")["finding"]
     assert row(table, "AB")["unserved_gas"] == pytest.approx(30.0)
-    assert list(table["outage"].values)[0] == "AB"  # worst first
+    assert table["outage"].values[0] == "AB"  # worst first
 
 
 def test_a_field_lost_behind_its_station():

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-from simulate.small import GAS, GRID, electric_station, line, line_knowns, outlet_pressure, station
 
 import serai as sr
 from serai.errors import NoReference, NoSwing, NotClosed, NotConverged, PhysicsRefused, SeraiError, UnknownName
@@ -11,6 +10,7 @@ from serai.known import Known
 from serai.simulate.certificate import certify, worst
 from serai.simulate.steady import Run, refuse_mismatch, steady
 from serai.system import System
+from simulate.small import GAS, GRID, electric_station, line, line_knowns, outlet_pressure, station
 
 
 def test_a_line_by_hand():
@@ -124,7 +124,7 @@ def test_what_is_missing_and_what_is_twice_is_named():
         steady(line(), [Known("withdrawal", "town", 5.0), Known("supply", "field", 5.0)])
     with pytest.raises(NoSwing, match=r"exceed the supplies by 1 kg/s"):
         steady(line(), [Known("pressure", "A", 60e5), Known("withdrawal", "town", 5.0), Known("supply", "field", 4.0)])
-    with pytest.raises(NotClosed, match="town: give the supply or withdrawal|B: give the supply or withdrawal"):
+    with pytest.raises(NotClosed, match=r"give the supply or withdrawal there"):
         steady(line(), [Known("pressure", "field", 60e5)])
     with pytest.raises(NotClosed, match="CS: give one of ratio, outlet_pressure"):
         steady(station(), line_knowns(30.0))

@@ -3,12 +3,12 @@
 
 import numpy as np
 import pytest
-from simulate.small import GRID, electric_station, line, line_knowns, station
 
 import serai as sr
 from serai.errors import BadTimes, PhysicsRefused, SeraiError
 from serai.known import Known, Series, at, seconds
 from serai.simulate.transient import clock, transient
+from simulate.small import GRID, electric_station, line, line_knowns, station
 
 
 def test_nothing_changes_when_nothing_is_changed():

@@ -116,8 +116,8 @@ def _papay(pr: NDArray[np.float64], tr: float) -> NDArray[np.float64]:
 def _cnga(molar_mass: float, temperature: float, *, as_gastransim: bool) -> tuple[float, ...]:
     """Full CNGA [1]. The published formula takes gauge pressure in psi; so with absolute pressure b1 loses q p_atm.
 
-    GasTranSim adds it instead, with 101350 Pa, and its R_s = 8.314/(0.02896 G): that variant only replays its series, so
-    its gravity G is the one that gives R_s the value that the molar mass gives here.
+    GasTranSim adds it instead, with 101350 Pa, and its R_s = 8.314/(0.02896 G): that variant only replays its series,
+    so its gravity G is the one that gives R_s the value that the molar mass gives here.
     """
     psi = 6894.75729
     gravity = 8.314 / (0.02896 * GAS_CONSTANT) * molar_mass if as_gastransim else molar_mass / MOLAR_MASS_AIR

@@ -5,7 +5,7 @@ Symbols: v voltage magnitude [per unit], a angle [rad], P and Q active and react
 per unit times the base power [W], so that powers come out in W.
 
 Reference:
-[1] R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual 8.0, ch. 3: branch model (Eq. 3.2), balances (Eq. 3.5).
+[1] R. D. Zimmerman, C. E. Murillo-Sanchez, MATPOWER User's Manual 8.0, ch. 3: branches (Eq. 3.2), balances (Eq. 3.5).
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class _Extraction:
         self.put("flow_out", "gas_branch", names, m[:, [last[n] for n in names]])
 
     def _pipes(self) -> None:
-        system, g, c = self.system, self.system.gas, self.system.equations.columns
+        g, c = self.system.gas, self.system.equations.columns
         if not g.momentum:
             return
         names = [n for n in self.dims["pipe"] if n in {e.element for e in g.edges}]
@@ -154,7 +154,7 @@ class _Extraction:
         self.variables["linepack_total"] = (("time",), held.sum(axis=1))
 
     def _terminals(self) -> None:
-        """Split each node's withdrawal into its supplies and offtakes: what is known stays, the swing takes the rest."""
+        """Split each node's withdrawal into supplies and offtakes: what is known stays, the swing takes the rest."""
         system, c = self.system, self.system.equations.columns
         if "withdrawal" not in c:  # every gas island is dead
             return

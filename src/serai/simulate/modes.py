@@ -305,7 +305,7 @@ class _ControlValve:
 
 @dataclass
 class _Voltage:
-    """When the generators of a node give up or take back its voltage (complementarity of voltage and reactive power)."""
+    """When the generators of a node give up or take back its voltage: complementarity with their reactive power."""
 
     modes: dict[str, tuple[int, float]]
     magnitude: int

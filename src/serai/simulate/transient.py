@@ -197,7 +197,7 @@ class _Day:
     # ---------------------------------------------------------------- stepping
 
     def advance(self, begin: float, end: float, size: float, accuracy: float | None) -> float:
-        """Step from `begin` to `end` [s] in one step, or in as many as the accuracy asks; return the next step's size."""
+        """Step from `begin` to `end` [s], once or as often as the accuracy asks; return the size of the next step."""
         t, h = begin, min(size, end - begin) if accuracy is not None else end - begin
         halved = 0
         while t < end - 1e-9:

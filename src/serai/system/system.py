@@ -114,8 +114,8 @@ class System:
         in_service = net.active("buses")
         if len(in_service) and not graph.names:
             msg = (
-                f"{net.name}: no bus has a known angle, so the grid has no reference. Give Known('angle', bus, 0) for one "
-                f"bus of each island, and let one generator there run without a set-point of active power."
+                f"{net.name}: no bus has a known angle, so the grid has no reference. Give Known('angle', bus, 0) for "
+                f"one bus of each island, and let one generator there run without a set-point of active power."
             )
             raise NoReference(msg, missing=in_service.names)
         for bus in graph.dead:
@@ -201,9 +201,9 @@ class System:
             nodes = [g.names[k] for k in np.flatnonzero(island == number)]
             lack = sum(value for k, (value, _) in withdrawn.items() if island[k] == number)
             msg = (
-                f"gas island of {len(nodes)} nodes ({_some(nodes)}): every supply and withdrawal is given, so nothing can "
-                f"balance it; the withdrawals exceed the supplies by {lack:.4g} kg/s before fuel. Give one supply or "
-                f"offtake a pressure instead of its flow."
+                f"gas island of {len(nodes)} nodes ({_some(nodes)}): every supply and withdrawal is given, so nothing "
+                f"can balance it; the withdrawals exceed the supplies by {lack:.4g} kg/s before fuel. Give one supply "
+                f"or offtake a pressure instead of its flow."
             )
             raise NoSwing(msg, missing=nodes, island=nodes)
 
@@ -232,7 +232,7 @@ class System:
         return str(t[column][t.row(known.where)])
 
     def withdrawals(self, g: GasGraph) -> dict[int, tuple[float, bool]]:
-        """Return for each node with supplies, offtakes or a Known of its own: (net withdrawal [kg/s], free to swing)."""
+        """Return (net withdrawal [kg/s], free to swing) of each node with supplies, offtakes or a Known of its own."""
         value: dict[tuple[str, str], float] = {(k.where, k.quantity): k.value for k in self.knowns}
         out: dict[int, tuple[float, bool]] = {}
         for kind, quantity, sign in (("supplies", "supply", -1.0), ("offtakes", "withdrawal", 1.0)):
