@@ -369,8 +369,9 @@ class System:
         kind = self.network.kind_of(where)
         if q in PRESSURES:
             node = self.gas.node.get(self.node_of(known))
-            usable = node is not None and self.running(where)
-            return (c["pressure"].first + node, known.value) if usable else None
+            if node is None or not self.running(where):
+                return None
+            return c["pressure"].first + node, known.value
         if q in ("withdrawal", "supply", "steps", "tap_position", "closed"):
             return None
         if q == "open":
