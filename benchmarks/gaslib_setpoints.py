@@ -28,13 +28,89 @@ MARGIN = 0.02  # bar inside a pressure bound
 OPEN = 1e-3  # a ratio or drop [bar] this near to nothing means open
 
 
+def bypasses(net, shut):
+    """Add to what is shut the valves that lead round a control valve or a station: past them it controls nothing."""
+    joints = [(n, kind, str(net[kind]["from_node"][k]), str(net[kind]["to_node"][k]))
+              for kind in ("valves", "short_pipes") for k, n in enumerate(net.active(kind).names)]  # fmt: skip
+    shut = list(shut)
+    for kind in ("control_valves", "compressors"):
+        t = net.active(kind)
+        for k in range(len(t)):
+            while path := _way(joints, shut, str(t["from_node"][k]), str(t["to_node"][k])):
+                on_it = [n for n, what in path if what == "valves"]
+                if not on_it:
+                    break
+                shut.append(on_it[0])
+    return shut
+
+
+def holding(net, shut, chosen):
+    """Return what the chosen control valves hold, all that their zone bears [bar], and which of them are shut instead.
+
+    A zone is what pipes, short pipes, resistors and open valves join. One control valve a zone holds it, the others into
+    it are shut: two cannot hold one pressure.
+    """
+    ends = [(str(net[kind]["from_node"][k]), str(net[kind]["to_node"][k]))
+            for kind in ("pipes", "short_pipes", "valves", "resistors") for k, n in enumerate(net.active(kind).names)
+            if n not in shut]  # fmt: skip
+    zone = {n: n for n in net["gas_nodes"].names}
+
+    def find(n):
+        while zone[n] != n:
+            n = zone[n]
+        return n
+
+    for a, b in ends:
+        zone[find(a)] = find(b)
+    t = net["gas_nodes"]
+    lowest, highest = {}, {}
+    for k, n in enumerate(t.names):
+        z = find(n)
+        lowest[z] = max(lowest.get(z, 0.0), t["pressure_min"][k] / 1e5)
+        highest[z] = min(highest.get(z, 1e9), t["pressure_max"][k] / 1e5)
+    held, closed, taken = {}, [], set()
+    cv = net.active("control_valves")
+    for k, n in enumerate(cv.names):
+        if n not in chosen:
+            continue
+        a, b = find(str(cv["from_node"][k])), find(str(cv["to_node"][k]))
+        limit = min(highest[b], cv["pressure_out_max"][k] / 1e5)
+        if b in taken:
+            closed.append(n)
+            continue
+        taken.add(b)
+        held[n] = round(limit - 0.02 * (limit - lowest[b]) - 0.005, 2)
+    return held, closed
+
+
+def _way(joints, shut, start, end):
+    came = {start: None}
+    todo = [start]
+    while todo:
+        node = todo.pop(0)
+        for name, kind, a, b in joints:
+            if name in shut or node not in (a, b):
+                continue
+            other = b if node == a else a
+            if other not in came:
+                came[other] = (node, name, kind)
+                todo.append(other)
+    if end not in came:
+        return []
+    out = []
+    while came[end] is not None:
+        end, name, kind = came[end]
+        out.append((name, kind))
+    return out
+
+
 class Relaxed:
     """A network whose stations hold ratios and whose control valves hold drops, whatever the direction of flow."""
 
-    def __init__(self, net, swing, shut):
-        self.net, self.swing = net, swing
-        self.stations = [n for n in net.active("compressors").names if n not in shut]
-        self.valves = [n for n in net.active("control_valves").names if n not in shut]
+    def __init__(self, net, swing, shut, held, opened):
+        self.net, self.swing, self.held = net, swing, held
+        self.stations = [n for n in net.active("compressors").names if n not in shut and n not in opened]
+        self.valves = [n for n in net.active("control_valves").names if n not in shut and n not in held]
         node = net["supplies"]["node"][net["supplies"].row(swing)]
         row = net["gas_nodes"].row(str(node))
         self.low, self.high = (net["gas_nodes"][f"pressure_{e}"][row] / 1e5 for e in ("min", "max"))
@@ -42,7 +118,8 @@ class Relaxed:
         knowns = [Known("pressure", swing, self.begin * 1e5)]
         knowns += [Known("ratio", n, 1.0) for n in self.stations]
         knowns += [Known("pressure_drop", n, 0.0) for n in self.valves]
-        knowns += [Known("open", n, 0.0) for n in shut]
+        knowns += [Known("open", n, 0.0) for n in shut] + [Known("open", n, 1.0) for n in opened]
+        knowns += [Known("outlet_pressure", n, p * 1e5) for n, p in held.items()]
         self.system = System(net, override(net, net.knowns(), knowns))
         self.fixed = self.system.fix()
         self.closed = Closed(self.system, self.fixed)
@@ -93,14 +170,16 @@ class Relaxed:
                 parts += [np.fmax(t["pressure_in_min"] / 1e5 - p1, 0.0), np.fmax(p2 - t["pressure_out_max"] / 1e5, 0.0)]
             if kind == "compressors" and len(t):
                 parts.append(np.fmax(x[c["power"].span] - t["power_max"], 0.0) / 1e6)
-        parts.append(1e-3 * (z - self.start()) * np.array([0.0] + [1.0] * len(self.stations) + [0.1] * len(self.valves)))
+        parts.append(
+            1e-3 * (z - self.start()) * np.array([0.0] + [1.0] * len(self.stations) + [0.1] * len(self.valves))
+        )
         out = np.nan_to_num(np.concatenate(parts))
         self.size = len(out)
         return out
 
 
-def search(net, swing, shut=(), rounds=40):
-    model = Relaxed(net, swing, list(shut))
+def search(net, swing, shut, held, rounds, opened):
+    model = Relaxed(net, swing, shut, held, opened)
     model.broken(model.start(), keep=True)
     found = least_squares(
         model.broken, model.start(), bounds=model.bounds(), diff_step=1e-4, max_nfev=rounds, x_scale="jac",
@@ -117,6 +196,7 @@ def knowns_of(model, z, shut):
         rows.append(("open", name, "1", "") if ratio < 1.0 + OPEN else ("ratio", name, f"{ratio:.4f}", ""))
     for name, drop in zip(model.valves, z[n + 1 :], strict=True):
         rows.append(("open", name, "1", "") if drop < OPEN else ("pressure_drop", name, f"{drop:.3f}", "bar"))
+    rows += [("outlet_pressure", name, f"{p:.2f}", "bara") for name, p in model.held.items()]
     rows += [("open", name, "0", "") for name in shut]
     return rows
 
@@ -132,12 +212,31 @@ def main():
     parser.add_argument("--scenario")
     parser.add_argument("--swing", required=True)
     parser.add_argument("--shut", nargs="*", default=[])
+    parser.add_argument("--hold", nargs="*", default=[], help="control valves that hold what their zone bears")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
     net = sr.read(given.net, scenario=given.scenario)
-    model, z = search(net, f"supply {given.swing}", given.shut, given.rounds)
-    rows = knowns_of(model, z, given.shut)
+    shut = bypasses(net, given.shut)
+    held, more = holding(net, shut, given.hold)
+    shut += more
+    opened = []
+    for _ in range(9):  # what gas would flow through backwards: a station stands open, a control valve is shut
+        model, z = search(net, f"supply {given.swing}", shut, held, given.rounds, opened)
+        x, flow = model.state(z), model.system.equations.columns["flow"]
+        back = sorted((n for n in (*held, *model.valves) if x[flow.index[n]] < -1e-6), key=lambda n: x[flow.index[n]])[
+            :1
+        ]
+        drop = model.system.equations.columns["drop"]
+        lifting = [n for n in held if n not in back and x[drop.index[n]] < 0.0]
+        print("lifting:", lifting, "backwards:", back, "cost", 0.5 * np.sum(model.broken(z) ** 2))
+        turned = [n for n, r in zip(model.stations, z[1:], strict=False) if x[flow.index[n]] < 0.0 and r > 1.0 + OPEN]
+        if not (back or lifting or turned):
+            break
+        opened += turned
+        held = {n: p for n, p in held.items() if n not in back and n not in lifting}
+        shut += back
+    rows = knowns_of(model, z, shut) + [("open", n, "1", "") for n in opened]
     result = sr.steady(net, as_knowns(rows))
     for row in rows:
         print(*row)
