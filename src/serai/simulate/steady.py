@@ -122,20 +122,38 @@ class Run:
 
 
 def refuse_impossible(system: System, x: Floats) -> None:
-    """Raise PhysicsRefused, naming the nodes, when a pressure of the state is not above zero."""
-    if not system.gas.names:
-        return
-    p = x[system.equations.columns["pressure"].span]
-    bad = np.flatnonzero(~(p > 0.0))
-    if len(bad):
-        order = bad[np.argsort(p[bad])]
-        names = [system.gas.names[k] for k in order]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        msg = (
-            f"the demand cannot flow: the pressure would fall below zero at {shown}. Take less there, raise a pressure "
-            f"upstream, or run a compressor on the way."
-        )
-        raise PhysicsRefused(msg, names)
+    """Raise PhysicsRefused, naming elements, when the state solves the equations but cannot be.
+
+    A pressure or a voltage that is not above zero; a branch whose ends are more than a quarter turn apart, which is
+    beyond the most that it can carry at any voltage.
+    """
+    c = system.equations.columns
+    if system.gas.names:
+        _refuse(
+            ~(x[c["pressure"].span] > 0.0), x[c["pressure"].span], system.gas.names,
+            "the demand cannot flow: the pressure would fall below zero at {}. Take less there, raise a pressure upstream, "
+            "or run a compressor on the way.",
+        )  # fmt: skip
+    if system.power.names:
+        g, v, a = system.power, x[c["magnitude"].span], x[c["angle"].span]
+        _refuse(~(v > 0.0), v, g.names, "the voltage would not be above zero at {}: no such state exists. Take less load there.")
+        (f, t), shift = g.ends, g.branches.shift[g.alive_branch]
+        inside = np.cos(a[f] - a[t] - shift)
+        names = [str(name) for name in g.branches.name[g.alive_branch]]
+        _refuse(
+            ~(inside > 0.0), inside, names,
+            "the grid cannot carry this: the voltages would be more than a quarter turn apart across {}. Send less over it, "
+            "or close another line beside it.",
+        )  # fmt: skip
+
+
+def _refuse(bad: NDArray[np.bool_], values: Floats, names: list[str], text: str) -> None:
+    """Raise PhysicsRefused with the text and the names of what is bad, the worst first."""
+    places = np.flatnonzero(bad)
+    if len(places):
+        worst_first = [names[k] for k in places[np.argsort(values[places])]]
+        shown = ", ".join(worst_first[:5]) + (f" and {len(worst_first) - 5} more" if len(worst_first) > 5 else "")
+        raise PhysicsRefused(text.format(shown), worst_first)
 
 
 def result_of(network: Network, system: System, X: Floats, run: Run) -> Result:
