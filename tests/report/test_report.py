@@ -16,6 +16,7 @@ from serai.report import key_figures, write_report
 from serai.report.charts import spread, tick_texts, ticks
 from serai.report.labels import Wish, arrange
 from serai.report.map import ORDER, Sheet, draw_map
+from serai.report.outlines import outlines as country_outlines
 from serai.report.page import page
 from serai.report.place import places
 from serai.report.profile import corridors
@@ -207,6 +208,16 @@ def test_map_puts_the_east_to_the_right_and_the_north_up(day):
     (_, north), (_, south) = sheet.at("Deryalyk"), sheet.at("Dauletabad")
     assert west < east
     assert north < south
+
+
+def test_outlines_lie_under_a_map_that_they_cover(day):
+    svg, _ = draw_map(Shown(day), 920.0)
+    assert svg.count("home coast") == 1
+    assert "Caspian Sea" in svg
+    found = country_outlines(51.0, 34.0, 67.0, 43.0, [(58.4, 37.9), (62.0, 37.5), (64.0, 41.0)])
+    assert found is not None
+    assert found.home == "Turkmenistan"
+    assert country_outlines(-10.0, 34.0, 67.0, 43.0, []) is None
 
 
 def test_corridors_follow_the_flow(day):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.report.labels import Wish, arrange
-from serai.report.place import GAS_EDGES, Places, edges_of, places
-from serai.report.svg import Box, figure, tag, words
+from serai.report.outlines import outlines
+from serai.report.place import EARTH, GAS_EDGES, Places, edges_of, places
+from serai.report.svg import SMALL, Box, figure, tag, text_width, words
 from serai.report.words import VOLUME_RATE, esc, number
 
 if TYPE_CHECKING:
@@ -391,11 +392,12 @@ def _wish(sheet: Sheet, at: Point, radius: float, lines: tuple[str, ...], rank: 
 
 def draw_ground(sheet: Sheet) -> None:
     """Draw the degree lines and the scale bar of a geographic map; the scale bar is an obstacle for labels."""
-    sheet.add("ground", tag("rect", x=0, y=0, width=sheet.width, height=sheet.height, cls="land"))
+    sheet.add("ground", tag("rect", x=0, y=0, width=sheet.width, height=sheet.height, cls="home"))
     if sheet.places.how != "geographic":
         return
+    _countries(sheet)
     lat0, lon0 = sheet.places.middle
-    per_lat = 6371.0 * radians(1.0) * sheet.scale
+    per_lat = EARTH * radians(1.0) * sheet.scale
     per_lon = per_lat * cos(radians(lat0))
     every = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if s * per_lat > 60 or s == 20)
     zero_x, zero_y = sheet.shift_x, sheet.shift_y
@@ -417,6 +419,38 @@ def draw_ground(sheet: Sheet) -> None:
             )
             sheet.obstacles.append(Box(0, y - 13, 34, y))
     _scale_bar(sheet)
+
+
+def _countries(sheet: Sheet) -> None:
+    """Draw land and sea where outlines are bundled; the country of the network is lighter."""
+    lat0, lon0 = sheet.places.middle
+    per_lat = EARTH * radians(1.0) * sheet.scale
+    per_lon = per_lat * cos(radians(lat0))
+
+    def degrees(x: float, y: float) -> Point:
+        return lon0 + (x - sheet.shift_x) / per_lon, lat0 - (y - sheet.shift_y) / per_lat
+
+    def paper(lon: float, lat: float) -> Point:
+        return sheet.shift_x + (lon - lon0) * per_lon, sheet.shift_y - (lat - lat0) * per_lat
+
+    spots = [sheet.at(n) for kind in ("gas_nodes", "buses") for n in sheet.shown.network.active(kind).names]
+    found = outlines(*degrees(0.0, sheet.height), *degrees(sheet.width, 0.0), [degrees(*p) for p in spots if p])
+    if found is None:
+        return
+    sheet.add("ground", tag("rect", x=0, y=0, width=sheet.width, height=sheet.height, cls="sea"))
+    for name, rings in found.rings.items():
+        d = "".join("M" + "L".join("{:.1f} {:.1f}".format(*paper(*p)) for p in ring) + "Z" for ring in rings)
+        sheet.add(
+            "ground",
+            tag("path", tag("title", esc(name)), d=d, cls="home coast" if name == found.home else "land coast"),
+        )
+    for name, lon, lat in found.labels:
+        x, y = paper(lon, lat)
+        half = text_width(name, SMALL) / 2.0
+        box = Box(x - half, y - 10, x + half, y + 4)
+        if name != found.home and box.grown(16.0).inside(sheet.frame):
+            sheet.add("ground", words(name, x, y, "t", anchor="middle"))
+            sheet.obstacles.append(box)
 
 
 def _scale_bar(sheet: Sheet) -> None:
