@@ -136,7 +136,7 @@ def refuse_impossible(system: System, x: Floats) -> None:
         )  # fmt: skip
     if system.power.names:
         g, v, a = system.power, x[c["magnitude"].span], x[c["angle"].span]
-        _refuse(~(v > 0.0), v, g.names, "the voltage would not be above zero at {}: no such state exists. Take less load there.")
+        _refuse(~(v > 0.0), v, g.names, "the voltage would not be above zero at {}. Take less load there.")
         (f, t), shift = g.ends, g.branches.shift[g.alive_branch]
         inside = np.cos(a[f] - a[t] - shift)
         names = [str(name) for name in g.branches.name[g.alive_branch]]

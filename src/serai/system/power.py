@@ -90,7 +90,7 @@ def graph(network: Network, referenced: set[str], closed: Mapping[str, float]) -
     running = np.flatnonzero(alive[branches.from_node]) if n else np.empty(0, np.intp)
     stub = np.flatnonzero(alive[branches.stub_node]) if n else np.empty(0, np.intp)
     g = PowerGraph(
-        node, names, island[alive], dead[::-1], branches, running,
+        node, names, np.asarray(island[alive], dtype=np.intp), dead[::-1], branches, running,
         (number[branches.from_node[running]], number[branches.to_node[running]]), stub, number[branches.stub_node[stub]],
     )  # fmt: skip
     g.bus_of.update({b: int(node[k]) for k, b in enumerate(buses.names)})
@@ -196,8 +196,8 @@ def _generators(
 def _share_reactive(eq: Equations, network: Network, g: PowerGraph, holding: Ints, node: Ints) -> None:
     """Generators that hold one node's voltage share its reactive power: Q = Qmin + position (Qmax - Qmin).
 
-    So a node has one position, 0 at all lower limits and 1 at all upper ones. Where one side has no limit, each makes the
-    same beyond its limit on the other side (position 0), in units of the base power; where no side has, beyond zero.
+    So a node has one position, 0 at all lower limits and 1 at all upper ones. Where one side has no limit, each makes
+    the same beyond its limit on the other side (position 0), in units of the base power; where no side has, beyond zero.
     """
     t = network["generators"]
     S = network.base_power

@@ -121,10 +121,11 @@ class System:
         for bus in graph.dead:
             self.dead.append((bus, "no energised path to a bus with a known angle"))
         links = net.active("hvdc_links")
-        for k, link in enumerate(links.names):
-            ends = [str(links[end][k]) for end in ("from_bus", "to_bus")]
+        for row, link in enumerate(links.names):
+            ends = [str(links[end][row]) for end in ("from_bus", "to_bus")]
             if min(graph.at(bus) for bus in ends) < 0:
-                self.dead.append((link, f"sends nothing: {' and '.join(b for b in ends if graph.at(b) < 0)} without supply"))
+                lost = " and ".join(bus for bus in ends if graph.at(bus) < 0)
+                self.dead.append((link, f"sends nothing: {lost} without supply"))
         return graph
 
     def take(self, knowns: Iterable[Known]) -> None:
