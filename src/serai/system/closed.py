@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array, diags_array
@@ -83,6 +83,7 @@ class Closed:
         local = np.where(is_free, np.cumsum(is_free) - 1, -1)
         self.n = len(self.free)
         self.column_scales = eq.columns.scales()
+        self._free_scales = self.column_scales[self.free]
         self._triplets(local)
         self._check()
         self.residual = np.zeros(eq.size)
@@ -160,13 +161,21 @@ class Closed:
         for f in self.fixed.values():
             self.x[f.column] = f.value
 
-    def _assemble(self, slots: list[Ints], data: Floats) -> None:
-        self.residual[:] = 0.0
-        data[:] = 0.0
-        for s, where, (_, row_scales, slot_scales) in zip(self.stamps, slots, self._rows_of, strict=True):
-            kernel(s.law).accumulate(
-                self.x, s.columns, s.parameters, s.rows, row_scales, where, slot_scales, self.residual, data
+    def _calls(self, slots: list[Ints], data: Floats) -> list[tuple[Any, tuple[Any, ...]]]:
+        """Return the kernel of every stamp with its arguments; all are buffers that stay where they are."""
+        return [
+            (
+                kernel(s.law).accumulate,
+                (self.x, s.columns, s.parameters, s.rows, row_scales, where, slot_scales, self.residual, data),
             )
+            for s, where, (_, row_scales, slot_scales) in zip(self.stamps, slots, self._rows_of, strict=True)
+        ]
+
+    def _assemble(self, calls: list[tuple[Any, tuple[Any, ...]]], data: Floats) -> None:
+        self.residual.fill(0.0)
+        data.fill(0.0)
+        for accumulate, arguments in calls:
+            accumulate(*arguments)
 
     def matrix(self) -> LU:
         """Return the factoriser of this pattern; the present values choose its pivots."""
@@ -174,13 +183,14 @@ class Closed:
             count = len(self._all_rows)
             plain = self._split(np.arange(count))
             data = np.zeros(count)
-            self._assemble(plain, data)
+            self._assemble(self._calls(plain, data), data)
             inside = self._inside
             lu = LU(self.n, self._all_rows[inside], self._all_columns[inside], data[inside])
             flat = np.full(count, lu.size)  # eliminated columns fall into a bin behind the matrix
             flat[inside] = lu.slots
-            self._slots = self._split(flat)
             self._data = np.zeros(lu.size + 1)
+            self._filling = self._calls(self._split(flat), self._data)
+            self._values = self._data[:-1]
             self._matrix = lu
         return self._matrix
 
@@ -193,9 +203,9 @@ class Closed:
 
     def evaluate(self, z: Floats) -> tuple[Floats, Floats]:
         """Return the scaled residual (n,) and the matrix data at scaled free columns z (n,); buffers are reused."""
-        self.x[self.free] = z * self.column_scales[self.free]
-        self._assemble(self._slots, self._data)
-        return self.residual, self._data[:-1]
+        self.x[self.free] = z * self._free_scales
+        self._assemble(self._filling, self._data)
+        return self.residual, self._values
 
     # ------------------------------------------------------------------- solve
 
