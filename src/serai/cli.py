@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MISTAKES, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
 SHOWN = 25  # outages that are printed
 CHUNK = 8  # outages between two looks at the clock
+WHOLE, LEAST = 11.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
+BEGUN = time.perf_counter()
 
 app = typer.Typer(
     name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -155,7 +157,9 @@ def run(  # noqa: PLR0917 - each is an option of its own
     hours: Annotated[float, typer.Option(help="Length of the day.")] = 24.0,
     step: Annotated[str, typer.Option(help="Time step: 15min, 60s, 1h.")] = "15min",
     out: Annotated[Path, typer.Option(help="Folder of the results; a folder per case is made in it.")] = Path("out"),
-    outage_time: Annotated[float, typer.Option(help="Seconds to spend on single outages; 0 = none.", min=0.0)] = 5.0,
+    outage_time: Annotated[
+        float | None, typer.Option(help="Seconds for single outages; 0 = none, not given = a few.", min=0.0)
+    ] = None,
 ) -> None:
     """Simulate a day of gas and power together, examine outages, write day.nc and the report."""
     from serai.network import read
@@ -164,7 +168,8 @@ def run(  # noqa: PLR0917 - each is an option of its own
     network = read(case, day=day)
     with _progress("day") as done:
         result = transient(network, hours=hours, step=step, progress=done)
-    lost = _outages_within(network, result, outage_time) if outage_time > 0.0 else None
+    left = max(LEAST, WHOLE - (time.perf_counter() - BEGUN)) if outage_time is None else outage_time
+    lost = _outages_within(network, result, left) if left > 0.0 else None
     folder = out / (re.sub(r"[^\w.-]+", "-", network.name).strip(".-") or "case")
     saved = [result.save(folder / "day.nc")]
     if report:
