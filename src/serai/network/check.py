@@ -182,7 +182,11 @@ def _out_of_service(look: _Look) -> Iterator[Mistake]:
 
 def _pairs(look: _Look) -> Iterator[Mistake]:
     """Look for a smallest value above the largest, and a resistive part above the whole."""
-    pairs = [(c.name, c.name.replace("_min", "_max")) for c in KINDS[look.kind].columns if "_min" in c.name]
+    pairs = [
+        (c.name, c.name.replace("_min", "_max"))
+        for c in KINDS[look.kind].columns
+        if "_min" in c.name and not c.own_unit
+    ]
     ends = ("", "_hv_mv", "_mv_lv", "_hv_lv")
     pairs += [(f"short_circuit_resistive{e}", f"short_circuit_voltage{e}") for e in ends]
     for low, high in pairs:
