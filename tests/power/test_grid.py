@@ -86,8 +86,8 @@ def test_tap_ratio_and_phase_shift(ratio, shift):
     )  # fmt: skip
     result = steady(net)
     y, T = 1 / z, ratio * exp(1j * shift)
-    S1 = V1 * (((y + 0.5j * b) / ratio**2 * V1 - y / T.conjugate() * V2)).conjugate() * BASE
-    S2 = V2 * (((y + 0.5j * b) * V2 - y / T * V1)).conjugate() * BASE
+    S1 = V1 * ((y + 0.5j * b) / ratio**2 * V1 - y / T.conjugate() * V2).conjugate() * BASE
+    S2 = V2 * ((y + 0.5j * b) * V2 - y / T * V1).conjugate() * BASE
     assert float(result.active_power["G"]) == pytest.approx(S1.real, abs=1.0)
     assert float(result.reactive_power["G"]) == pytest.approx(S1.imag, abs=1.0)
     assert float(result.active_power["H"]) == pytest.approx(S2.real, abs=1.0)
@@ -122,9 +122,21 @@ def test_load_of_constant_impedance_and_current():
     assert v < 1.0
 
 
+def test_a_load_out_of_service_leaves_the_shares_of_others_alone():
+    loads = {"bus": ["B", "B"], "name": ["X", "L"], "status": ["out of service", "in service"]}
+    result = steady(feeder(loads={**loads, "constant_impedance_active": [0.0, 0.5]}))
+    v = float(result.magnitude["B"])
+    assert float(result.drawn["L"]) == pytest.approx(60e6 * (0.5 + 0.5 * v * v), abs=1e-2)
+    assert float(result.active_power["G"]) == pytest.approx(float(result.drawn["L"] + result.losses), abs=1e-2)
+
+
 def test_load_without_reactive_power_has_its_power_factor():
     points = [*SLACK, ("active_power", "L", 60e6)]
-    tables = {"buses": buses("A", "B"), "branches": lines(line("AB", "A", "B")), "generators": {"name": ["G"], "bus": ["A"]}}
+    tables = {
+        "buses": buses("A", "B"),
+        "branches": lines(line("AB", "A", "B")),
+        "generators": {"name": ["G"], "bus": ["A"]},
+    }
     result = steady(grid(points, loads={"name": ["L"], "bus": ["B"], "power_factor": [0.8]}, **tables))
     assert float(result.drawn_reactive["L"]) == pytest.approx(45e6)
 
@@ -134,7 +146,12 @@ def test_line_open_at_one_end_keeps_its_charging():
     b, z = 0.4, 0.02 + 0.1j
     switches = {"name": ["S"], "bus": ["B"], "branch": ["AB"]}
     branches = lines(line("AB", "A", "B", susceptance=b))
-    tables = {"buses": buses("A", "B"), "branches": branches, "generators": {"name": ["G"], "bus": ["A"]}, "switches": switches}
+    tables = {
+        "buses": buses("A", "B"),
+        "branches": branches,
+        "generators": {"name": ["G"], "bus": ["A"]},
+        "switches": switches,
+    }
     result = steady(grid([*SLACK, ("closed", "S", 0.0)], **tables))
     y = 1 / z + 0.5j * b
     S = 1.02**2 * (y - (1 / z) ** 2 / y).conjugate() * BASE
@@ -237,7 +254,8 @@ def test_a_grid_without_an_angle_names_its_buses():
 
 def test_two_voltages_at_one_bus_name_both():
     net = feeder(
-        generators={"name": ["G", "H"], "bus": ["A", "A"]}, points=[("magnitude", "H", 1.0), ("active_power", "H", 10e6)]
+        generators={"name": ["G", "H"], "bus": ["A", "A"]},
+        points=[("magnitude", "H", 1.0), ("active_power", "H", 10e6)],
     )
     with pytest.raises(NotClosed, match="one voltage") as caught:
         steady(net)
@@ -310,7 +328,6 @@ def test_more_load_than_the_line_can_carry_is_refused_with_the_place_and_advice(
 @pytest.mark.parametrize("case", ["case14", "case118", "case300"])
 def test_ten_times_the_load_of_a_case_does_not_converge_in_silence(case):
     from power.pandapower_arrays import file_of
-
     from serai.network import read
 
     net = read(file_of(case))
@@ -374,7 +391,12 @@ def grids(draw):
         points += [("active_power", name, 8e6 * draw(number)), ("reactive_power", name, 4e6 * draw(number))]
     for b in units:
         points += [("active_power", f"unit {b}", 10e6 * draw(number)), ("magnitude", f"unit {b}", 1.0)]
-    shunts = {"name": ["S"], "bus": [f"bus {n - 1}"], "active_power": [1e5], "reactive_power": [5e6 * (draw(number) - 0.5)]}
+    shunts = {
+        "name": ["S"],
+        "bus": [f"bus {n - 1}"],
+        "active_power": [1e5],
+        "reactive_power": [5e6 * (draw(number) - 0.5)],
+    }
     names = [f"bus {k}" for k in range(n)]
     return grid(points, buses=buses(*names), branches=lines(*rows), loads=loads, generators=generators, shunts=shunts)
 

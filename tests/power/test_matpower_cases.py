@@ -7,12 +7,22 @@ certificate of our answer is a third opinion: S = V conj(Y V) from the tables, i
 """
 
 import pytest
-from power.pandapower_arrays import file_of, largest_difference, solved, voltages
 
+from power.pandapower_arrays import file_of, largest_difference, solved, voltages
 from serai.network import read
 from serai.simulate.steady import steady
 
-CASES = ["case9", "case14", "case30", "case57", "case118", "case300", "case1354pegase", "case2869pegase", "case9241pegase"]
+CASES = [
+    "case9",
+    "case14",
+    "case30",
+    "case57",
+    "case118",
+    "case300",
+    "case1354pegase",
+    "case2869pegase",
+    "case9241pegase",
+]
 HARD = ["case1951rte", "case3375wp"]  # a start from magnitudes of 1 pu does not lead to their answer
 
 

@@ -9,8 +9,8 @@ import warnings
 
 import numpy as np
 import pytest
-from network.test_from_pandapower import meshed, shipped
 
+from network.test_from_pandapower import meshed, shipped
 from serai.network.from_pandapower import from_pandapower
 from serai.simulate.steady import steady
 
@@ -40,7 +40,9 @@ def theirs(net, **options):
 
 def ours(net, result):
     """Our voltages in the order of pandapower's buses; nan where a bus is dead or out of service."""
-    v = dict(zip(result.dataset.bus.values.tolist(), result.magnitude.values * np.exp(1j * result.angle.values), strict=True))
+    v = dict(
+        zip(result.dataset.bus.values.tolist(), result.magnitude.values * np.exp(1j * result.angle.values), strict=True)
+    )
     return np.array([v.get(name, np.nan) for name in result.network["buses"].names[: len(net.bus)]])
 
 

@@ -11,8 +11,8 @@ never gives a voltage back, stand in docs/q-limits.md; benchmarks/q_limits.py wr
 
 import numpy as np
 import pytest
-from power.pandapower_arrays import file_of, largest_difference, solved, voltages
 
+from power.pandapower_arrays import file_of, largest_difference, solved, voltages
 from serai.network import read
 from serai.network.network import Network
 from serai.network.tables import table
@@ -153,4 +153,3 @@ def test_a_voltage_is_taken_back():
     target = next(known[g] for k, g in enumerate(t.names) if t["bus"][k] == "bus 6753")
     assert abs(theirs["bus 6753"]) < target - 1e-6
     assert float(ours.magnitude["bus 6753"]) == pytest.approx(target, abs=1e-12)
-

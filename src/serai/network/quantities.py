@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -77,6 +78,7 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
+@cache
 def quantities_of(kind: str) -> tuple[str, ...]:
     """Return the names of the quantities that an element of `kind` can have."""
     return tuple(name for name, q in QUANTITIES.items() if kind in q.kinds)

@@ -58,7 +58,8 @@ def power_topology(network: Network, closed: Mapping[str, float] | None = None) 
     1 or 0) goes before them.
     """
     buses, switches = network["buses"], network["switches"]
-    positions = {k.where: k.value for k in network.knowns() if k.quantity == "closed"} | dict(closed or {})
+    given = network.knowns() if len(switches) else []
+    positions = {k.where: k.value for k in given if k.quantity == "closed"} | dict(closed or {})
     conducts = _in_service(switches) & np.array([positions.get(s, 1.0) != 0.0 for s in switches], dtype=bool)
     on = _in_service(buses)
     coupled = [

@@ -199,13 +199,14 @@ class _Extraction:
         self.block("active_power", "generator", "active_power")
         self.block("reactive_power", "generator", "reactive_power")
         loads = net.active("loads")
-        for row, name in enumerate(loads.names):
-            if g.at(name) >= 0:
-                P, Q = np.array([system.drawn(row, name, now) for now in self.knowns]).T
-                v = self.X[:, c["magnitude"].first + g.at(name)]
-                for variable, x, side in (("drawn", P, "active"), ("drawn_reactive", Q, "reactive")):
-                    z, i = (loads[f"constant_{what}_{side}"][row] for what in ("impedance", "current"))
-                    self.put(variable, "load", [name], (x * (1.0 - z - i + i * v + z * v * v))[:, None])
+        fed = [row for row, name in enumerate(loads.names) if g.at(name) >= 0]
+        names = [loads.names[row] for row in fed]
+        asked = np.array([[system.drawn(row, loads.names[row], now) for row in fed] for now in self.knowns])
+        v = self.X[:, [c["magnitude"].first + g.at(name) for name in names]]
+        for part, (variable, side) in enumerate((("drawn", "active"), ("drawn_reactive", "reactive"))):
+            z, i = (loads[f"constant_{what}_{side}"][fed] for what in ("impedance", "current"))
+            if fed:
+                self.put(variable, "load", names, asked[:, :, part] * (1.0 - z - i + i * v + z * v * v))
         self._branches()
 
     def _branches(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.network import Network
+    from serai.network.tables import Table
     from serai.system.equations import Equations, Stamp
 
     Ints = NDArray[np.intp]
@@ -156,7 +157,7 @@ def _loads(eq: Equations, network: Network, g: PowerGraph, rows: tuple[Ints, Int
     v = eq.columns["magnitude"]
     for quantity, side, row in (("load_active_power", "active", rows[0]), ("load_reactive_power", "reactive", rows[1])):
         z, i = (t[f"constant_{x}_{side}"] for x in ("impedance", "current"))
-        mine = [k for k, name in enumerate(t.names) if g.at(name) >= 0 and depends_on_voltage(network, k)]
+        mine = [int(k) for k in np.flatnonzero(depends_on_voltage(t)) if g.at(t.names[k]) >= 0]
         if not mine:
             continue
         names = [t.names[k] for k in mine]
@@ -165,11 +166,10 @@ def _loads(eq: Equations, network: Network, g: PowerGraph, rows: tuple[Ints, Int
         eq.add("voltage_dependent_load", names, (row[node],), (own[:], v[node]), z=z[mine], i=i[mine])
 
 
-def depends_on_voltage(network: Network, row: int) -> bool:
-    """Tell whether a load has shares of constant impedance or current."""
-    t = network["loads"]
+def depends_on_voltage(loads: Table) -> NDArray[np.bool_]:
+    """Tell which loads have shares of constant impedance or current (n,)."""
     columns = ("impedance_active", "current_active", "impedance_reactive", "current_reactive")
-    return any(t[f"constant_{c}"][row] != 0.0 for c in columns)
+    return np.any([loads[f"constant_{c}"] != 0.0 for c in columns], axis=0)
 
 
 def _generators(

@@ -443,12 +443,13 @@ class System:
             g.sharing.set(offset=[0.0 if k is None else k.value for k in given])
         total = {q: np.zeros(len(g.names)) for q in ("active_withdrawal", "reactive_withdrawal")}
         loads = net.active("loads")
+        by_voltage = power_part.depends_on_voltage(loads)
         for row, name in enumerate(loads.names):
             node = g.at(name)
             if node < 0:
                 continue
             P, Q = self.drawn(row, name, value)
-            if power_part.depends_on_voltage(net, row):
+            if by_voltage[row]:
                 for quantity, x in (("load_active_power", P), ("load_reactive_power", Q)):
                     column = c[quantity].index[name]
                     fixed[column] = Fixed(column, x, Known(quantity, name, x))
