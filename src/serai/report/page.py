@@ -85,7 +85,8 @@ def _about(shown: Shown) -> str:
 # ------------------------------------------------------------------------------------------------- verdict
 
 
-def _verdict(shown: Shown) -> str:
+def _findings(shown: Shown) -> list[tuple[str, str]]:
+    """Return (mark, sentence) of each thing that a reader must know first."""
     r = shown.result
     broken, modes = shown.breaks, dict.fromkeys(name for _, name, _ in r.modes)
     where = f", largest in the {esc(r.worst)}" if r.worst else ""
@@ -124,9 +125,14 @@ def _verdict(shown: Shown) -> str:
                 f"<b>{plural(len(stopped), 'remark')} on what does not run.</b> {esc(_few([n for n, _ in stopped]))}.",
             )
         )
+    return lines
+
+
+def _verdict(shown: Shown) -> str:
+    lines = _findings(shown)
     items = "".join(f'<li class="{cls}"><span>{html}</span></li>' for cls, html in lines)
     more = ""
-    if broken:
+    if shown.breaks:
         more += _panel("Limits broken", tables.broken_limits(shown))
     if left := tables.left_setpoints(shown):
         more += _panel("Set-points left", left, "in order of time" if shown.lasts else "")
