@@ -7,9 +7,9 @@ p2 = r p1 at the compressors, with GasTranSim's own constants. Nothing of Serai'
 
 import numpy as np
 import pytest
-from gas import gastransim
 
 import serai as sr
+from gas import gastransim
 from serai import Known
 
 PARAMETERS = "params_full.json"

@@ -9,9 +9,9 @@ import csv
 
 import numpy as np
 import pytest
-from gas import gastransim
 
 import serai as sr
+from gas import gastransim
 from serai.system import Closed, System
 
 PARAMETERS = "params.json"

@@ -68,9 +68,8 @@ def _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, 
     rho1, r1 = density(p1, b1, b2, b3, b4, b5, RT)
     rho2, r2 = density(p2, b1, b2, b3, b4, b5, RT)
     k = 1.0 / (2.0 * A * A)
-    s = sqrt(m * m + 1e-12)
-    loss = k * (L / (D * E * E) * drag + zeta * m * s)
-    dloss = k * (L / (D * E * E) * ddrag + zeta * (s + m * m / s))
+    loss = k * (L / (D * E * E) * drag + zeta * m * abs(m))
+    dloss = k * (L / (D * E * E) * ddrag + 2.0 * zeta * abs(m))
     inertia = L / A * rate
     turn = inertia * (m - m_old)
     value = phi1 - phi2 - loss - gh * (rho1 * rho1 + rho2 * rho2) / 2.0 - (rho1 + rho2) / 2.0 * turn
