@@ -86,7 +86,8 @@ def rows(case, repeats):
         ("all in", timed(lambda: steady(network, q_limits=False), repeats)),
     ):
         yield {
-            "work": f"{case}: cold AC power flow, {work}", "peer": f"pandapower {pandapower.__version__} runpp, init {best}",
+            "work": f"{case}: cold AC power flow, {work}",
+            "peer": f"pandapower {pandapower.__version__} runpp, init {best}",
             "ours_s": seconds, "peer_s": peers[best], "ratio": peers[best] / seconds, "agree": worst <= AGREE,
             "largest_difference_pu": worst, "iterations": iterations,
         }  # fmt: skip

@@ -12,18 +12,17 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-import argparse
-import json
-import sys
-from pathlib import Path
+import argparse  # noqa: E402 - the thread counts come first
+import json  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
-import numpy as np
+import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from power.pandapower_arrays import REFERENCE, file_of, largest_difference, solved, voltages
-
-from serai.network import read
-from serai.simulate.steady import steady
+from power.pandapower_arrays import REFERENCE, file_of, largest_difference, solved, voltages  # noqa: E402
+from serai.network import read  # noqa: E402
+from serai.simulate.steady import steady  # noqa: E402
 
 CASES = (
     "case14", "case30", "case39", "case57", "case118", "case300", "case_ACTIVSg200", "case_ACTIVSg500",
@@ -50,7 +49,11 @@ def compared(case):
     V = voltages(result)
     U, arrays = solved(case, q_limits=True)
     t = network.active("generators")
-    ranged = {str(b) for b, low, high in zip(t["bus"], t["reactive_power_min"], t["reactive_power_max"], strict=True) if high > low}
+    ranged = {
+        str(b)
+        for b, low, high in zip(t["bus"], t["reactive_power_min"], t["reactive_power_max"], strict=True)
+        if high > low
+    }
     ours = {bus: mode.split(", ")[1] for _, bus, mode in result.modes if bus in ranged}
     theirs = theirs_at_limits(list(U), arrays)
     differ = []
@@ -80,7 +83,10 @@ def main():
             print(json.dumps(row))
         else:
             differ = "<br>".join(f"{bus}: {why}" for bus, why in row["differ"]) or "none"
-            print(f"| {row['case']} | {row['ours']} | {row['pandapower']} | {row['worst_dV']:.1e} | {differ} |", flush=True)
+            print(
+                f"| {row['case']} | {row['ours']} | {row['pandapower']} | {row['worst_dV']:.1e} | {differ} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

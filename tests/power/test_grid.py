@@ -200,7 +200,7 @@ def test_a_link_with_a_dead_end_is_named():
     assert np.isnan(float(result.link_sent["D"]))
 
 
-# ------------------------------------------------------------------------------------------------ references and islands
+# ----------------------------------------------------------------------------------------------- references and islands
 
 
 def islanded(*references):
@@ -361,12 +361,11 @@ def test_a_voltage_below_zero_is_refused():
 
 @st.composite
 def grids(draw):
-    """A tree of 2 to 12 buses with some rings, taps, shifts, loads of every kind, shunts and generators, lightly loaded."""
+    """A tree of 2 to 12 buses with some rings, taps, shifts, loads of every kind, a shunt and generators."""
     n = draw(st.integers(2, 12))
     number = st.floats(0.0, 1.0, allow_nan=False)
-    rows, joined = [], []
-    for k in range(1, n):
-        joined.append((draw(st.integers(0, k - 1)), k))
+    rows = []
+    joined = [(draw(st.integers(0, k - 1)), k) for k in range(1, n)]
     for _ in range(draw(st.integers(0, 4)) if n > 2 else 0):
         a, b = draw(st.integers(0, n - 1)), draw(st.integers(0, n - 1))
         if a != b:
@@ -375,7 +374,8 @@ def grids(draw):
         rows.append(
             line(
                 f"branch {k}", f"bus {a}", f"bus {b}", r=0.001 + 0.02 * draw(number), x=0.005 + 0.05 * draw(number),
-                susceptance=0.05 * draw(number), tap_ratio=0.97 + 0.06 * draw(number), phase_shift=0.02 * (draw(number) - 0.5),
+                susceptance=0.05 * draw(number), tap_ratio=0.97 + 0.06 * draw(number),
+                phase_shift=0.02 * (draw(number) - 0.5),
             )
         )  # fmt: skip
     at = [draw(st.integers(0, n - 1)) for _ in range(draw(st.integers(1, 6)))]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steady state of MATPOWER's cases, cold, equals pandapower's answer on the same data to 1e-8 pu in complex voltage.
+"""The cold steady state of MATPOWER cases equals pandapower on the same data to 1e-8 pu in complex voltage.
 
 Truth: pandapower's own Newton on the matrices of the file (power/pandapower_arrays.py says how and why), started from
 the voltages in the file and converged to 1e-11 pu. Ours starts without them, from the linear power flow. The

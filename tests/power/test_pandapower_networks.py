@@ -55,7 +55,7 @@ def test_shipped_networks(name):
 
 
 def test_one_of_every_element():
-    """Two- and three-winding transformers with taps and shifts, ZIP loads, wards, shunts, impedances, a direct-current line."""
+    """Transformers of two and three windings with taps and shifts, ZIP loads, wards, shunts, impedances, a DC line."""
     net, _ = meshed()
     net.dcline.loc[0, ["vm_from_pu", "vm_to_pu"]] = 1.005, 0.995
     result = steady(from_pandapower(net), q_limits=False)

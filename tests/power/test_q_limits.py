@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reactive power limits: every bus with generators meets complementarity, checked from the tables and the results alone.
+"""Reactive power limits: every bus with generators meets complementarity, checked from tables and results alone.
 
     Q inside its limits and V at its set-point,   or   Q at the upper limit and V <= set-point,
                                                   or   Q at the lower limit and V >= set-point
@@ -78,13 +78,14 @@ def feeder(limits, load=(80e6, 40e6), **known):
     n = len(limits)
     names = [f"G{k + 1}" for k in range(n)]
     points = [
-        ("angle", "A", 0.0), ("magnitude", "source", 1.0), ("active_power", "L", load[0]), ("reactive_power", "L", load[1]),
+        ("angle", "A", 0.0), ("magnitude", "source", 1.0),
+        ("active_power", "L", load[0]), ("reactive_power", "L", load[1]),
         *((q, g, v) for g in names for q, v in (("active_power", 0.0), ("magnitude", known.get("held", 1.0)))),
     ]  # fmt: skip
     tables = {
         "buses": table("buses", name=["A", "B"], voltage=[220e3, 220e3]),
         "branches": table(
-            "branches", name=["line"], from_bus=["A"], to_bus=["B"], resistance=[0.02], reactance=[0.1], susceptance=[0.0]
+            "branches", name=["line"], from_bus=["A"], to_bus=["B"], resistance=[0.02], reactance=[0.1],
         ),
         "loads": table("loads", name=["L"], bus=["B"]),
         "generators": table(

@@ -131,8 +131,8 @@ def refuse_impossible(system: System, x: Floats) -> None:
     if system.gas.names:
         _refuse(
             ~(x[c["pressure"].span] > 0.0), x[c["pressure"].span], system.gas.names,
-            "the demand cannot flow: the pressure would fall below zero at {}. Take less there, raise a pressure upstream, "
-            "or run a compressor on the way.",
+            "the demand cannot flow: the pressure would fall below zero at {}. Take less there, raise a pressure "
+            "upstream, or run a compressor on the way.",
         )  # fmt: skip
     if system.power.names:
         g, v, a = system.power, x[c["magnitude"].span], x[c["angle"].span]
@@ -142,8 +142,8 @@ def refuse_impossible(system: System, x: Floats) -> None:
         names = [str(name) for name in g.branches.name[g.alive_branch]]
         _refuse(
             ~(inside > 0.0), inside, names,
-            "the grid cannot carry this: the voltages would be more than a quarter turn apart across {}. Send less over it, "
-            "or close another line beside it.",
+            "the grid cannot carry this: the voltages would be over a quarter turn apart across {}. Send less over "
+            "it, or close another line beside it.",
         )  # fmt: skip
 
 

@@ -92,7 +92,8 @@ def graph(network: Network, referenced: set[str], closed: Mapping[str, float]) -
     stub = np.flatnonzero(alive[branches.stub_node]) if n else np.empty(0, np.intp)
     g = PowerGraph(
         node, names, np.asarray(island[alive], dtype=np.intp), dead[::-1], branches, running,
-        (number[branches.from_node[running]], number[branches.to_node[running]]), stub, number[branches.stub_node[stub]],
+        (number[branches.from_node[running]], number[branches.to_node[running]]), stub,
+        number[branches.stub_node[stub]],
     )  # fmt: skip
     g.bus_of.update({b: int(node[k]) for k, b in enumerate(buses.names)})
     for kind in ("loads", "generators", "shunts"):
@@ -169,7 +170,7 @@ def _loads(eq: Equations, network: Network, g: PowerGraph, rows: tuple[Ints, Int
 def depends_on_voltage(loads: Table) -> NDArray[np.bool_]:
     """Tell which loads have shares of constant impedance or current (n,)."""
     columns = ("impedance_active", "current_active", "impedance_reactive", "current_reactive")
-    return np.any([loads[f"constant_{c}"] != 0.0 for c in columns], axis=0)
+    return np.asarray(np.any([loads[f"constant_{c}"] != 0.0 for c in columns], axis=0))
 
 
 def _generators(
@@ -197,7 +198,7 @@ def _share_reactive(eq: Equations, network: Network, g: PowerGraph, holding: Int
     """Generators that hold one node's voltage share its reactive power: Q = Qmin + position (Qmax - Qmin).
 
     So a node has one position, 0 at all lower limits and 1 at all upper ones. Where one side has no limit, each makes
-    the same beyond its limit on the other side (position 0), in units of the base power; where no side has, beyond zero.
+    the same beyond its limit on the other side (position 0), in units of the base power; where no side has, beyond 0.
     """
     t = network["generators"]
     S = network.base_power
