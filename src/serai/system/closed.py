@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csc_array
 
     from serai.sparse import NewtonResult
-    from serai.system.columns import Block
-    from serai.system.system import Fixed, System
+    from serai.system.columns import Block, Fixed
+    from serai.system.system import System
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -176,6 +176,23 @@ class Closed:
         data.fill(0.0)
         for accumulate, arguments in calls:
             accumulate(*arguments)
+
+    def triplets(self, x: Floats) -> tuple[Ints, Ints, Floats]:
+        """Return rows, free columns (-1: known) and values of all slopes at a state x (n_column,), stamp after stamp.
+
+        The slopes of a stamp come row by row, each for all its instances; their scales are those of `scales`.
+        """
+        count = len(self._all_rows)
+        data = np.zeros(count)
+        here = self.x.copy()
+        self.x[:] = x
+        self._assemble(self._calls(self._split(np.arange(count)), data), data)
+        self.x[:] = here
+        return self._all_rows, self._all_columns, data
+
+    def scales(self) -> list[tuple[Ints, Floats, Floats]]:
+        """Return for each stamp the row of each slope, the scales of its rows and those of its slopes."""
+        return self._rows_of
 
     def matrix(self) -> LU:
         """Return the factoriser of this pattern; the present values choose its pivots."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from serai.known import Known
+
 
 @dataclass(frozen=True)
 class Block:
@@ -91,3 +93,12 @@ class Columns:
     def start(self) -> NDArray[np.float64]:
         """Return the first guess of every column (n,), SI."""
         return np.concatenate(self._starts) if self._starts else np.empty(0)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One column that a Known closes."""
+
+    column: int
+    value: float
+    known: Known

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.network import Network, Table
+    from serai.system.columns import Fixed
     from serai.system.equations import Equations, Stamp
-
-    from serai.system.system import Fixed
 
     Ints = NDArray[np.intp]
     Floats = NDArray[np.float64]

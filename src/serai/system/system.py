@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from serai.errors import NoReference, NoSwing, NotClosed, SeraiError
 from serai.known import Known
 from serai.system import gas as gas_part
 from serai.system import power as power_part
+from serai.system.columns import Fixed
 from serai.system.equations import Equations
 from serai.system.knowns import PARAMETERS, checked, override
 
@@ -37,15 +37,6 @@ TWICE = {
 }
 PRESSURES = ("pressure", "outlet_pressure", "inlet_pressure")
 DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow")  # set-points that part the pressures of two sides
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """One column that a Known closes."""
-
-    column: int
-    value: float
-    known: Known
 
 
 class System:
