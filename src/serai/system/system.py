@@ -365,10 +365,8 @@ class System:
         c, q, where = self.equations.columns, known.quantity, known.where
         kind = self.network.kind_of(where)
         if q in PRESSURES:
-            node = self.gas.node.get(self.node_of(known))
-            if node is None or not self.running(where):
-                return None
-            return c["pressure"].first + node, known.value
+            node = self.gas.node.get(self.node_of(known)) if self.running(where) else None
+            return None if node is None else (c["pressure"].first + node, known.value)
         if q in ("withdrawal", "supply", "steps", "tap_position", "closed"):
             return None
         if q == "open":
