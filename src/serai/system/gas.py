@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, pi
+from math import ceil, log, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serai.errors import CaseError, Mistake
+from serai.errors import CaseError, Mistake, NotClosed
 from serai.laws.fluid import FITTED_TO, coefficients
 from serai.units import GRAVITY
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 JOINING = ("pipes", "short_pipes", "valves", "check_valves", "control_valves", "resistors", "compressors")
 DROPPING = ("short_pipes", "valves", "check_valves", "control_valves")  # elements with a pressure drop as unknown
+SAME_RATIO = 1e-12  # of the logarithms round a loop: what is not further from zero is one ratio written twice
 STEADY_LOSS_FLOW = 1e-2  # kg/s over which the sign of a constant loss is smoothed
 FRICTION_LAW = {
     "colebrook-white": "pipe_colebrook_white",
@@ -274,9 +275,10 @@ def _join(g: GasGraph, edges: Ints, rows: Ints, controls: Ints, flows: Ints, neu
 
 
 def circulations(g: GasGraph, fixed: Mapping[int, Fixed]) -> Circulations:
-    """Return the equations that loops of open elements make void, each with the flows round its loop.
+    """Return the equations that loops of open elements and fixed ratios make void, each with the flows round its loop.
 
-    Open are drops known as 0 and ratios known as 1; stations side by side with one known ratio count as a loop too.
+    Open are drops known as 0 and ratios known as 1. NotClosed names the elements of a loop whose ratios contradict each
+    other.
     """
     values = [fixed[j.control].value if j.control in fixed and j.flow not in fixed else np.nan for j in g.joints]
     key = np.array(values).tobytes()
@@ -286,10 +288,9 @@ def circulations(g: GasGraph, fixed: Mapping[int, Fixed]) -> Circulations:
 
 
 def _loops(g: GasGraph, values: list[float]) -> Iterator[tuple[int, tuple[tuple[int, float], ...]]]:
-    """Grow a spanning forest of the open joints; each one that finds its ends connected closes a loop."""
-    tree: dict[int, list[tuple[int, Joint, float]]] = {}
+    """Grow a spanning forest of joints that tie two pressures by a ratio; one that finds its ends tied closes a loop."""
+    tree: dict[int, list[tuple[int, Joint, float, float]]] = {}
     root = list(range(len(g.names)))
-    beside: dict[tuple[int, int, float], Joint] = {}
 
     def find(node: int) -> int:
         while root[node] != node:
@@ -298,36 +299,43 @@ def _loops(g: GasGraph, values: list[float]) -> Iterator[tuple[int, tuple[tuple[
         return node
 
     for joint, value in zip(g.joints, values, strict=True):
+        if value != joint.neutral and not (joint.neutral == 1.0 and value > 0.0):
+            continue  # not known, or a drop: a loop with one is seen by the pivots
         a, b = g.edges[joint.edge].start, g.edges[joint.edge].end
-        if value != joint.neutral:
-            if joint.neutral == 1.0 and value == value:  # noqa: PLR0124 - nan: not known
-                other = beside.setdefault((a, b, value), joint)
-                if other is not joint:
-                    yield joint.row, ((joint.flow, 1.0), (other.flow, -1.0))
-            continue
+        gain = log(value) if joint.neutral == 1.0 else 0.0
         if find(a) != find(b):
             root[find(a)] = find(b)
-            tree.setdefault(a, []).append((b, joint, 1.0))
-            tree.setdefault(b, []).append((a, joint, -1.0))
-        else:
-            yield joint.row, ((joint.flow, 1.0), *_path(tree, b, a))
+            tree.setdefault(a, []).append((b, joint, 1.0, gain))
+            tree.setdefault(b, []).append((a, joint, -1.0, -gain))
+            continue
+        way = _path(tree, b, a)
+        if abs(gain + sum(step for *_, step in way)) > SAME_RATIO:
+            names = [g.edges[j.edge].element for j in (joint, *(j for j, *_ in way))]
+            msg = (
+                f"{', '.join(names)} form a loop whose pressure ratios contradict each other. Take one set-point back; of "
+                f"two stations in parallel let one hold the pressure and give the other a flow."
+            )
+            raise NotClosed(msg, twice=names)
+        yield joint.row, ((joint.flow, 1.0), *((j.flow, sense) for j, sense, _ in way))
 
 
-def _path(tree: Mapping[int, list[tuple[int, Joint, float]]], start: int, end: int) -> list[tuple[int, float]]:
-    """Return flow columns and senses on the way from `start` to `end` through a forest."""
-    came: dict[int, tuple[int, int, float]] = {}
+def _path(
+    tree: Mapping[int, list[tuple[int, Joint, float, float]]], start: int, end: int
+) -> list[tuple[Joint, float, float]]:
+    """Return the joints on the way from `start` to `end` through a forest, with their sense and gain along it."""
+    came: dict[int, tuple[int, Joint, float, float]] = {}
     seen, todo = {start}, [start]
     while todo and end not in seen:
         node = todo.pop()
-        for other, joint, sense in tree.get(node, ()):
+        for other, joint, sense, gain in tree.get(node, ()):
             if other not in seen:
                 seen.add(other)
-                came[other] = node, joint.flow, sense
+                came[other] = node, joint, sense, gain
                 todo.append(other)
     out = []
     while end != start:
-        end, flow, sense = came[end]
-        out.append((flow, sense))
+        end, joint, sense, gain = came[end]
+        out.append((joint, sense, gain))
     return out
 
 
