@@ -47,8 +47,8 @@ def bypasses(net, shut):
 def holding(net, shut, chosen):
     """Return what the chosen control valves hold, all that their zone bears [bar], and which of them are shut instead.
 
-    A zone is what pipes, short pipes, resistors and open valves join. One control valve a zone holds it, the others into
-    it are shut: two cannot hold one pressure.
+    A zone is what pipes, short pipes, resistors and open valves join. One control valve a zone holds it, the others
+    into it are shut: two cannot hold one pressure.
     """
     ends = [(str(net[kind]["from_node"][k]), str(net[kind]["to_node"][k]))
             for kind in ("pipes", "short_pipes", "valves", "resistors") for k, n in enumerate(net.active(kind).names)
@@ -107,7 +107,7 @@ def _way(joints, shut, start, end):
 class Relaxed:
     """A network whose stations hold ratios and whose control valves hold drops, whatever the direction of flow."""
 
-    def __init__(self, net, swing, shut, held, opened):
+    def __init__(self, net, swing, *, shut, held, opened):
         self.net, self.swing, self.held = net, swing, held
         self.stations = [n for n in net.active("compressors").names if n not in shut and n not in opened]
         self.valves = [n for n in net.active("control_valves").names if n not in shut and n not in held]
@@ -178,8 +178,8 @@ class Relaxed:
         return out
 
 
-def search(net, swing, shut, held, rounds, opened):
-    model = Relaxed(net, swing, shut, held, opened)
+def search(net, swing, *, shut, held, opened, rounds):
+    model = Relaxed(net, swing, shut=shut, held=held, opened=opened)
     model.broken(model.start(), keep=True)
     found = least_squares(
         model.broken, model.start(), bounds=model.bounds(), diff_step=1e-4, max_nfev=rounds, x_scale="jac",
@@ -222,7 +222,7 @@ def main():
     shut += more
     opened = []
     for _ in range(9):  # what gas would flow through backwards: a station stands open, a control valve is shut
-        model, z = search(net, f"supply {given.swing}", shut, held, given.rounds, opened)
+        model, z = search(net, f"supply {given.swing}", shut=shut, held=held, opened=opened, rounds=given.rounds)
         x, flow = model.state(z), model.system.equations.columns["flow"]
         back = sorted((n for n in (*held, *model.valves) if x[flow.index[n]] < -1e-6), key=lambda n: x[flow.index[n]])[
             :1

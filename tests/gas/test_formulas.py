@@ -32,7 +32,7 @@ def test_explicit_formulas_stay_as_near_to_colebrook_white_as_is_known(formula, 
 
 
 def test_the_rough_wall_is_only_a_start():
-    rough = np.vectorize(lambda e: friction.nikuradse.py_func(e))(E)
+    rough = np.vectorize(friction.nikuradse.py_func)(E)
     error = 100.0 * (rough / factor("colebrook_white") - 1.0)
     assert error.min() == pytest.approx(-37.0, abs=3.0)
     assert np.median(error) == pytest.approx(-6.0, abs=3.0)
@@ -42,9 +42,8 @@ def test_factors_are_continuous_through_the_transition():
     for formula in ("colebrook_white", "chen", "hofer", "swamee_jain"):
         one = getattr(friction, formula).py_func
         for Re in (friction.LAMINAR, friction.TURBULENT):
-            below, above = (
-                friction.all_flows.py_func(x, *one(max(x, friction.TURBULENT), 1e-4)) for x in (Re * (1 - 1e-9), Re * (1 + 1e-9))
-            )
+            sides = (Re * (1 - 1e-9), Re * (1 + 1e-9))
+            below, above = (friction.all_flows.py_func(x, *one(max(x, friction.TURBULENT), 1e-4)) for x in sides)
             assert below[0] == pytest.approx(above[0], rel=1e-6), formula
             assert below[1] == pytest.approx(above[1], rel=1e-4), formula
 
@@ -92,7 +91,8 @@ def test_the_fitted_form_is_the_equation_of_state(kind, temperature):
 
 def test_cnga_takes_gauge_pressure():
     """At one standard atmosphere absolute, zero gauge, Z is 1."""
-    one = fluid.compressibility(Gas(molar_mass=0.6 * MOLAR_MASS_AIR, compressibility="cnga"), np.array([101_325.0]), 288.0)
+    light = Gas(molar_mass=0.6 * MOLAR_MASS_AIR, compressibility="cnga")
+    one = fluid.compressibility(light, np.array([101_325.0]), 288.0)
     assert one[0] == pytest.approx(1.0, rel=1e-12)
 
 

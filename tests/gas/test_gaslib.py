@@ -72,14 +72,16 @@ def test_every_bound_is_kept(case):
     assert ((p >= nodes["pressure_min"] * (1 - 1e-6)) & (p <= nodes["pressure_max"] * (1 + 1e-6))).all()
     room = (p - nodes["pressure_min"]) / 1e5
     print(
-        f"{name}: {len(p)} pressures from {p.min() / 1e5:.2f} to {p.max() / 1e5:.2f} bar, the tightest {room.min():.3f} bar above its limit"
+        f"{name}: {len(p)} pressures from {p.min() / 1e5:.2f} to {p.max() / 1e5:.2f} bar, "
+        f"the tightest {room.min():.3f} bar above its limit"
     )
 
 
 def test_the_certificate_holds_from_a_cold_start(case):
     name, *_, result, seconds = case
     print(
-        f"{name}: {result.iterations} Newton steps, {seconds * 1e3:.0f} ms with set-up, mismatch {result.mismatch:.1e} ({result.worst})"
+        f"{name}: {result.iterations} Newton steps, {seconds * 1e3:.0f} ms with set-up, "
+        f"mismatch {result.mismatch:.1e} ({result.worst})"
     )
     assert result.mismatch < 1e-11
     assert result.iterations <= ALLOWED_ITERATIONS.get(name, 25)

@@ -2,6 +2,7 @@
 """Bad input, odd states and limits of the gas side: each a clear answer or a clear error that names the element."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def known(pressure=50e5, **withdrawn):
 
 def line(n=3, **more):
     nodes = [chr(ord("A") + k) for k in range(n)]
-    return net(nodes, pipes=[pipe(a + b, a, b, **more) for a, b in zip(nodes, nodes[1:], strict=False)])
+    return net(nodes, pipes=[pipe(a + b, a, b, **more) for a, b in pairwise(nodes)])
 
 
 def station(name="C", a="B", b="C", **more):
@@ -79,8 +80,8 @@ def test_two_stations_that_hold_one_node():
     with pytest.raises(NotClosed, match="given twice") as error:
         sr.steady(stations(station("C1"), station("C2")), [*known(B=0.0, C=0.0, D=10.0), *both])
     assert set(error.value.twice) == {"C1", "C2"}
+    same = [Known("outlet_pressure", n, 60e5) for n in ("C1", "C2")]
     with pytest.raises(NotClosed) as error:  # the same value does not say either how they share the flow
-        same = [Known("outlet_pressure", n, 60e5) for n in ("C1", "C2")]
         sr.steady(stations(station("C1"), station("C2")), [*known(B=0.0, C=0.0, D=10.0), *same])
     assert "C1" in str(error.value)
     assert "C2" in str(error.value)
@@ -101,9 +102,9 @@ def test_what_is_not_a_number_is_refused():
 
 
 def test_every_flow_given_is_named():
+    supplied = [Known("supply", "S", 5.0), Known("pressure", "B", 40e5)]
     with pytest.raises(NotClosed, match="nothing can balance"):
-        sr.steady(line(), [Known("supply", "S", 5.0), Known("withdrawal", "to B", 1.0), Known("withdrawal", "to C", 4.0),
-                           Known("pressure", "B", 40e5)])  # fmt: skip
+        sr.steady(line(), [*supplied, Known("withdrawal", "to B", 1.0), Known("withdrawal", "to C", 4.0)])
 
 
 # ----------------------------------------------------------------------------------------------------- odd states
@@ -260,7 +261,7 @@ def test_efficiency_scales_the_flow():
 
 
 def test_linepack_is_the_integral_of_the_density():
-    """The sum over cells comes to A L times the mean density, whose exact mean pressure is 2/3 (p1^3-p2^3)/(p1^2-p2^2)."""
+    """The sum over cells comes to A L rho at the exact mean pressure, 2/3 (p1^3 - p2^3)/(p1^2 - p2^2)."""
     case = line(2, friction_factor=0.012)
     found = {}
     for n in (8, 16):

@@ -6,6 +6,7 @@ the published 78.689, CNGA would give 79.494.
 """
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,8 +67,8 @@ def test_outlet_pressure_is_the_published_one(folder, published, cell, step, all
     result = day(folder, cell, step)
     error = np.abs(outlet(result, times) - pressure)
     print(
-        f"cells {cell / 1e3:g} km, steps {step:g} s: largest error {error.max():.4f} bar, rms {np.sqrt(np.mean(error**2)):.4f} bar, "
-        f"ledger {ledger(result):.1e}, mismatch {result.mismatch:.1e}"
+        f"cells {cell / 1e3:g} km, steps {step:g} s: largest error {error.max():.4f} bar, "
+        f"rms {np.sqrt(np.mean(error**2)):.4f} bar, ledger {ledger(result):.1e}, mismatch {result.mismatch:.1e}"
     )
     assert error.max() < allowed
     assert ledger(result) < 1e-10
@@ -87,7 +88,8 @@ def test_adaptive_steps_close_the_ledger(folder, fine, accuracy, allowed):
     error = np.abs(outlet(result, at) - outlet(fine, at)).max()
     steps = result.dataset.attrs["steps"]
     print(
-        f"accuracy {accuracy:g} Pa: {steps} steps, {error:.4f} bar from fixed steps of 30 s, ledger {ledger(result):.1e}"
+        f"accuracy {accuracy:g} Pa: {steps} steps, {error:.4f} bar from fixed steps of 30 s, "
+        f"ledger {ledger(result):.1e}"
     )
     assert ledger(result) < 1e-10
     assert error < allowed
@@ -105,7 +107,7 @@ def test_halving_the_step_halves_the_error(folder, fine):
     exact = 2.0 * outlet(fine, hours) - outlet(day(folder, 10e3, 60.0), hours)
     errors = [np.abs(outlet(day(folder, 10e3, step), hours) - exact).max() for step in (1200.0, 600.0, 300.0)]
     print("errors [bar] at steps of 1200, 600, 300 s:", np.round(errors, 5))
-    for coarse, finer in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, finer in pairwise(errors):
         assert 1.8 < coarse / finer < 2.2
 
 

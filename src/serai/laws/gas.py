@@ -150,7 +150,7 @@ def withdrawal(w):
 def linepack(p, b1, b2, b3, b4, b5, RT, V, rate, mass_old):
     """Gas stored at a node leaves its balance: -(V rho(p) - mass_old)/dt.
 
-    V  half the volume of the adjoining pipe cells [m3]      mass_old  V rho one step ago [kg]      rate  1/dt, 0 = steady
+    V  half the volume of the adjoining pipe cells [m3]    mass_old  V rho one step ago [kg]    rate  1/dt, 0 = steady
     """
     rho, slope = density(p, b1, b2, b3, b4, b5, RT)
     return -(V * rho - mass_old) * rate, -V * slope * rate

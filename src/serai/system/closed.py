@@ -256,7 +256,8 @@ class Closed:
             return 0
         steps = 0
         try:
-            steps += self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False).iterations
+            first = self._newton(self.x[self.free] / scale, max_iterations=2, tolerance=tolerance, last=False)
+            steps += first.iterations
             constant = [(stamp, eps) for stamp, eps in smooth if stamp.law.name == "resistor_constant"]
             for stamp, eps in smooth:
                 if stamp.law.name != "resistor_constant":

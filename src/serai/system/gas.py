@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.intp]
     Floats = NDArray[np.float64]
-    Circulations = tuple[tuple[int, tuple[tuple[int, float], ...]], ...]  # ((void row, ((flow column, sign), ...)), ...)
+    # ((void row, ((flow column, sign), ...)), ...)
+    Circulations = tuple[tuple[int, tuple[tuple[int, float], ...]], ...]
 
 JOINING = ("pipes", "short_pipes", "valves", "check_valves", "control_valves", "resistors", "compressors")
 DROPPING = ("short_pipes", "valves", "check_valves", "control_valves")  # elements with a pressure drop as unknown
@@ -56,7 +57,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Joint:
-    """An edge without resistance of its own: its equation, the column that sets it, and the value at which it is open."""
+    """An edge without resistance of its own: its equation, the column that sets it, and its value when open."""
 
     edge: int
     row: int
@@ -288,7 +289,7 @@ def circulations(g: GasGraph, fixed: Mapping[int, Fixed]) -> Circulations:
 
 
 def _loops(g: GasGraph, values: list[float]) -> Iterator[tuple[int, tuple[tuple[int, float], ...]]]:
-    """Grow a spanning forest of joints that tie two pressures by a ratio; one that finds its ends tied closes a loop."""
+    """Grow a forest of joints that tie two pressures by a ratio; one that finds its ends tied closes a loop."""
     tree: dict[int, list[tuple[int, Joint, float, float]]] = {}
     root = list(range(len(g.names)))
 
@@ -312,8 +313,8 @@ def _loops(g: GasGraph, values: list[float]) -> Iterator[tuple[int, tuple[tuple[
         if abs(gain + sum(step for *_, step in way)) > SAME_RATIO:
             names = [g.edges[j.edge].element for j in (joint, *(j for j, *_ in way))]
             msg = (
-                f"{', '.join(names)} form a loop whose pressure ratios contradict each other. Take one set-point back; of "
-                f"two stations in parallel let one hold the pressure and give the other a flow."
+                f"{', '.join(names)} form a loop whose pressure ratios contradict each other. Take one set-point "
+                f"back; of two stations in parallel let one hold the pressure and give the other a flow."
             )
             raise NotClosed(msg, twice=names)
         yield joint.row, ((joint.flow, 1.0), *((j.flow, sense) for j, sense, _ in way))
