@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold in a gas network.
 
-Symbols: p pressure [Pa], m mass flow positive from 1 to 2 [kg/s], rho density [kg/m3], Phi = integral of rho dp,
-R_s specific gas constant [J/(kg K)], T temperature [K], b1..b5 coefficients of 1/Z (see `fluid`), A cross-section [m2].
+Symbols: p pressure [Pa], p1, p2 at the ends, m mass flow from 1 to 2 [kg/s], rho density [kg/m3], Phi = integral of rho dp,
+R_s specific gas constant [J/(kg K)], T temperature [K], RT = R_s T [J/kg], A cross-section [m2], D diameter [m],
+L length [m], b1, b2, b3, b4, b5 coefficients of 1/Z (see `fluid`); eps [kg/s] the flow over which |m| is smoothed.
 
 References:
 [1] A. Osiadacz, Simulation and Analysis of Gas Networks, Spon 1987: the isothermal equations of motion.
@@ -59,6 +60,7 @@ def _momentum(p1, p2, m, drag, ddrag, b1, b2, b3, b4, b5, RT, L, D, A, zeta, E, 
 
     drag  lam m|m| and ddrag its slope     zeta  fittings [-]        E  efficiency [-]
     gh    g times the height gained [J/kg]     rate  1/dt, 0 = steady [1/s]     m_old  flow one step ago [kg/s]
+    eta, e, lam  viscosity [Pa s], relative roughness [-] and given factor [-] of the drag (see `friction`)
 
     Exact along x for the isothermal steady flow of any gas of the form of `fluid` on level ground; the height term is
     the trapezoid of rho^2, off by S2/24 of the drop for S = 2 g dh/(Z R_s T).
@@ -186,7 +188,7 @@ def resistor_constant(p1, p2, m, xi, eps):
     },
 )
 def resistor_drag(p1, p2, m, b1, b2, b3, b4, b5, RT, zeta, A, eps):
-    """Loss by drag, dp = zeta rho v|v|/2 with the density at the inflow end [2]: p1 - p2 = zeta m|m| / (2 A2 rho_in)."""
+    """Loss by drag, dp = zeta rho v|v|/2 with the density at the inlet [2]: p1 - p2 = zeta m|m| / (2 A2 rho_in)."""
     p = where(m >= 0.0, p1, p2)
     rho, r = density(maximum(p, LOWEST), b1, b2, b3, b4, b5, RT)
     s = sqrt(m * m + eps * eps)

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where gas and power meet: gas-fired plants and electric drives."""
+"""Where gas and power meet: gas-fired plants and electric drives.
+
+References:
+[1] A. J. Wood, B. F. Wollenberg, G. B. Sheble, Power Generation, Operation, and Control, 3rd ed., Wiley 2013, ch. 2:
+    input-output curves of thermal units; the drive's efficiency is shaft power over electric power.
+
+"""
 
 from __future__ import annotations
 
