@@ -2,8 +2,8 @@
 """What must hold in a gas network.
 
 Symbols: p pressure [Pa], p1, p2 at the ends, m mass flow from 1 to 2 [kg/s], rho density [kg/m3], Phi = integral of
-rho dp, R_s specific gas constant [J/(kg K)], T temperature [K], RT = R_s T [J/kg], A cross-section [m2], D diameter [m],
-L length [m], b1, b2, b3, b4, b5 coefficients of 1/Z (see `fluid`), eps [kg/s] the flow over which |m| is smoothed.
+rho dp, R_s specific gas constant [J/(kg K)], T temperature [K], RT = R_s T [J/kg], A cross-section [m2], D diameter
+[m], L length [m], b1, b2, b3, b4, b5 coefficients of 1/Z (see `fluid`), eps [kg/s] the flow over which |m| is smoothed.
 
 References:
 [1] A. Osiadacz, Simulation and Analysis of Gas Networks, Spon 1987: the isothermal equations of motion.
