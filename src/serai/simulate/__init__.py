@@ -4,7 +4,8 @@
 from serai.simulate.labelled import Result
 from serai.simulate.limits import Break
 from serai.simulate.outages import outages
+from serai.simulate.replay import Replay, read_scenario, replay, scenarios
 from serai.simulate.steady import steady
 from serai.simulate.transient import transient
 
-__all__ = ["Break", "Result", "outages", "steady", "transient"]
+__all__ = ["Break", "Replay", "Result", "outages", "read_scenario", "replay", "scenarios", "steady", "transient"]
