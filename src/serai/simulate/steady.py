@@ -88,7 +88,7 @@ class Run:
         """Solve with the modes just switched; closing a station may leave its far side without a source."""
         try:
             self.close(self.modes.fixed, x)
-            return self.closed.solve()
+            return self._first(cold=False)
         except (NotClosed, SingularSystem):
             closed = [name for name, mode in self.modes.report().items() if mode == "closed"]
             if not closed:
