@@ -35,6 +35,7 @@ TWICE = {
     "pressure": "of two stations in parallel let one hold the pressure and give the other a ratio or a flow.",
     "magnitude": "generators at one bus hold one voltage; give the others their reactive power.",
 }
+SMALLEST_FLOW = 1e-3  # kg/s: what counts as one is never less, whatever rounding leaves of a withdrawal
 PRESSURES = ("pressure", "outlet_pressure", "inlet_pressure")
 DECOUPLING = ("outlet_pressure", "inlet_pressure", "flow")  # set-points that part the pressures of two sides
 
@@ -250,7 +251,7 @@ class System:
         pressures = [k.value for k in self.knowns if k.quantity in PRESSURES]
         self.pressure_scale = max(pressures, default=50e5)
         total = sum(abs(value) for value, _ in self.withdrawals(self.gas).values()) / 2.0
-        self.flow_scale = total if total > 0 else 1.0
+        self.flow_scale = max(total, SMALLEST_FLOW) if total > 0 else 1.0
 
     # ------------------------------------------------------------------- links
 
