@@ -241,7 +241,7 @@ class _Pivoted:
             self._refuse(left, right)
 
     @staticmethod
-    def _nearby(scaled: csr_array, pivots: tuple[Indices, Indices]) -> Any:  # noqa: ANN401 - a SuperLU object
+    def _nearby(scaled: csr_array, pivots: tuple[Indices, Indices]) -> Any:
         """Factor the matrix with its possible pivots and its diagonal nudged, by more and more until it factors."""
         n = scaled.shape[0]
         places = np.concatenate([pivots[0], np.arange(n)]), np.concatenate([pivots[1], np.arange(n)])
