@@ -53,7 +53,8 @@ def density(p, b1, b2, b3, b4, b5, RT):
     q = abs(p)
     series = b1 + q * (b2 + q * (b3 + q * (b4 + q * b5)))
     slope = b1 + q * (2.0 * b2 + q * (3.0 * b3 + q * (4.0 * b4 + q * 5.0 * b5)))
-    return p * series / RT, slope / RT
+    per = 1.0 / RT  # one division for eight lanes
+    return p * series * per, slope * per
 
 
 @inline
@@ -62,7 +63,8 @@ def potential(p, b1, b2, b3, b4, b5, RT):
     q = abs(p)
     series = b1 / 2.0 + q * (b2 / 3.0 + q * (b3 / 4.0 + q * (b4 / 5.0 + q * b5 / 6.0)))
     slope = b1 + q * (b2 + q * (b3 + q * (b4 + q * b5)))
-    return p * q * series / RT, q * slope / RT
+    per = 1.0 / RT
+    return p * q * series * per, q * slope * per
 
 
 def compressibility(gas: Gas, pressure: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -352,7 +352,9 @@ class Closed:
         first = next(first for label, _, first, _ in eq.row_blocks if label == "active power balance")
         power = np.zeros(2 * n)
         for s in eq.stamps_of("shunt"):  # its susceptance is part of the matrix of the magnitudes
-            np.subtract.at(power, s.columns[0] - eq.columns["magnitude"].first, s.get("G") / self.system.network.base_power)
+            np.subtract.at(
+                power, s.columns[0] - eq.columns["magnitude"].first, s.get("G") / self.system.network.base_power
+            )
         for law, sign in (("production", 1.0), ("consumption", -1.0), ("voltage_dependent_load", -1.0)):
             for s in eq.stamps_of(law):
                 np.add.at(power, s.rows[0] - first, sign * self.x[s.columns[0]] / self.system.network.base_power)

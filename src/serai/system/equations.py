@@ -45,7 +45,6 @@ class Stamp:
         """Return one parameter of every instance (n,)."""
         return np.asarray(self.parameters[self.law.parameters.index(symbol)])
 
-
     def without(self, gone: NDArray[np.bool_]) -> Stamp:
         """Return the stamp without some of its instances (n,); its parameters are a copy."""
         keep = np.flatnonzero(~gone)

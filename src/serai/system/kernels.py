@@ -77,9 +77,13 @@ def source(law: Law) -> str:
 @cache
 def kernel(law: Law) -> Any:
     """Return the module with `accumulate` and `values` for a law."""
-    name = f"serai_kernel_{law.name}"
+    return written(f"serai_kernel_{law.name}", source(law))
+
+
+@cache
+def written(name: str, text: str) -> ModuleType:
+    """Return the module of this name with this text, kept in the cache folder; an unchanged one keeps its code."""
     path = _folder() / f"{name}.py"
-    text = source(law)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         partial = path.with_suffix(f".{os.getpid()}.part")
         partial.write_text(text, encoding="utf-8")
