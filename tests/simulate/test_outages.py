@@ -4,7 +4,7 @@
 import pytest
 
 import serai as sr
-from serai.errors import UnknownName
+from serai.errors import NoReference, UnknownName
 from serai.known import Known
 from serai.simulate.outages import outages
 from simulate.small import GRID, electric_station, line, line_knowns, station
@@ -55,3 +55,21 @@ def test_progress_and_public_name():
     told = []
     sr.outages(line(), knowns=line_knowns(), progress=told.append)
     assert told[-1] == 1.0
+
+
+def test_units_without_gas_stop_and_standing_ones_stay():
+    """A plant branch that is cut off holds no city, only units: they must not run on without gas."""
+    net = sr.read("turkmenistan")
+    with pytest.raises(NoReference, match="Watan PS"):
+        sr.steady(net, [sr.Known("in_service", "Kerki Gate - Watan PS", 0.0)])
+    table = sr.outages(net.on("summer"), elements=["Kerki Gate - Watan PS"])
+    assert str(table["status"].values[0]) == "solved"
+    assert "units without gas" in str(table["finding"].values[0])
+    assert "Mary ST3" not in str(table["finding"].values[0])  # stands in summer and is not started
+
+
+def test_surplus_of_a_part_that_is_cut_off_is_shut_in():
+    net = sr.read("turkmenistan")
+    table = sr.outages(net, elements=["Zeagli - Ylanly Gate", "Shatlyk EW CS"]).to_dataframe()
+    assert "Zeagli-Derweze field shut in by 6.5 million m3/d" in table.loc["Zeagli - Ylanly Gate", "finding"]
+    assert "Abadan Head Regulator open" in table.loc["Shatlyk EW CS", "finding"]

@@ -75,10 +75,22 @@ class _Study:
 
     def __init__(self, network: Network, knowns: tuple[Known, ...], hour: float | None) -> None:
         """Solve the intact network and note the limits that it breaks already."""
-        self.network, self.knowns, self.hour = network, knowns, hour
+        self.knowns, self.hour = knowns, hour
         self.intact = steady(network, knowns, hour=hour)
+        self.network = self._without_standing(network)
         self.before = {(b.element, b.quantity) for b in self.intact.breaks()}
+        away = {name for _, name, _ in self.intact.modes}  # already off their set-point before anything is lost
+        self.stations = {n for kind in ("compressors", "control_valves") for n in network[kind].names} - away
         self.shares = bool((network.active("generators")["participation"] > 0.0).any())
+
+    def _without_standing(self, network: Network) -> Network:
+        """Return the network in which units that stand take no share of what a loss leaves open: none is started."""
+        t = network["generators"]
+        if "active_power" not in self.intact.dataset:
+            return network
+        made = self.intact.dataset["active_power"].to_series().reindex(list(t.names)).to_numpy()
+        runs = np.abs(np.nan_to_num(made)) > NEGLIGIBLE * np.nanmax(np.abs(made), initial=0.0)
+        return network.with_tables(generators=t.replace(participation=np.where(runs, t["participation"], 0.0)))
 
     def lose(self, name: str) -> dict[str, object]:
         """Solve the network without one element and return its row of the table."""
@@ -87,7 +99,7 @@ class _Study:
             "unserved_export": 0.0, "unserved_power": 0.0, "breaks": 0, "finding": "", "mismatch": np.nan,
         }  # fmt: skip
         try:
-            found, cuts = self._survive((*self.knowns, *self._running(), *_loss(self.network, name)))
+            found, relief = self._survive((*self.knowns, *self._running(), *_loss(self.network, name)))
         except PhysicsRefused as error:
             row.update(status=REFUSED, finding=str(error))
             return row
@@ -97,7 +109,7 @@ class _Study:
         new = [b for b in found.breaks() if (b.element, b.quantity) not in self.before and b.element != name]
         unserved = self._unserved(found)
         row.update(unserved, breaks=len(new), mismatch=found.mismatch)
-        row["finding"] = self._finding(found, new, cuts, unserved)
+        row["finding"] = self._finding(found, new, relief, unserved)
         return row
 
     def _running(self) -> list[Known]:
@@ -112,22 +124,22 @@ class _Study:
             if share > 0.0 and np.isfinite(P)
         ]
 
-    def _survive(self, knowns: tuple[Known, ...]) -> tuple[Result, list[str]]:
+    def _survive(self, knowns: tuple[Known, ...]) -> tuple[Result, list[Known]]:
         """Solve; where the loss leaves a part of the gas network without a pressure or a swing, balance it first.
 
-        Returns the result and the names of what was cut. Raises what `steady` raises when nothing helps.
+        Returns the result and the Knowns by which it was balanced. Raises what `steady` raises when nothing helps.
         """
-        cuts: list[str] = []
+        relieved: list[Known] = []
         for _ in range(PARTS):
             try:
-                return steady(self.network, knowns, hour=self.hour, distributed=self.shares), cuts
+                return steady(self.network, knowns, hour=self.hour, distributed=self.shares), relieved
             except NoReference as error:
                 relief = self._balanced(error, knowns)
                 if not relief:
                     raise
                 knowns = (*knowns, *relief)
-                cuts += [k.where for k in relief if k.source == "cut"]
-        return steady(self.network, knowns, hour=self.hour, distributed=self.shares), cuts
+                relieved += relief
+        return steady(self.network, knowns, hour=self.hour, distributed=self.shares), relieved
 
     def _balanced(self, part: NoReference, knowns: tuple[Known, ...]) -> list[Known]:
         """Return Knowns that let a cut-off part of the gas network live on its own supplies; nothing when none can.
@@ -207,8 +219,8 @@ class _Study:
         missing = np.nan_to_num(before.values) - np.nan_to_num(after)
         return np.where(missing > NEGLIGIBLE * np.abs(before.values).max(initial=0.0), missing, 0.0)
 
-    def _finding(self, found: Result, new: list[Break], cuts: list[str], unserved: dict[str, float]) -> str:
-        """Say the worst in words: what is cut off, what tripped, the first limits."""
+    def _finding(self, found: Result, new: list[Break], relief: list[Known], unserved: dict[str, float]) -> str:
+        """Say the worst in words: what is cut off or shut in, what tripped or left its set-point, the first limits."""
         daily = DAY / self.network.gas.standard_density / 1e6
         parts = []
         if unserved["unserved_export"] > 0.0:
@@ -217,9 +229,14 @@ class _Study:
             parts.append(f"home use short of {unserved['unserved_gas'] * daily:.1f} million m3/d")
         if unserved["unserved_power"] > 0.0:
             parts.append(f"{unserved['unserved_power'] / 1e6:.0f} MW of load cut off")
-        stopped = sum(self.network.kind_of(n) == "generators" for n in cuts)
+        stopped = sum(k.quantity == "in_service" and k.source == "cut" for k in relief)
         if stopped:
             parts.append(f"{stopped} unit{'s' if stopped > 1 else ''} without gas")
+        for name in dict.fromkeys(k.where for k in relief if k.source == "island" and k.quantity == "pressure"):
+            less = float(self.intact.supplied[name] - found.supplied[name]) * daily
+            if less > 0.05:
+                parts.append(f"{name} shut in by {less:.1f} million m3/d")
+        parts += [f"{name} {mode}" for _, name, mode in found.modes if name in self.stations][:2]
         parts += [f"{element} {sentence}" for element, sentence in found.notes[:2]]
         parts += [_words(b) for b in new[:2]]
         if len(new) > 2:

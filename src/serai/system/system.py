@@ -175,10 +175,21 @@ class System:
         withdrawn = self.withdrawals(g)
         pressed = self._pressed(g)
         moving = {int(island[k]) for k, (value, free) in withdrawn.items() if free or value != 0.0}
+        moving |= {int(island[k]) for k in self._burning(g)}
         idle = np.array([k not in moving | {int(island[p]) for p in pressed} for k in island], dtype=bool)
         if self.steady:
             self._determined(g, island, zone, pressed, moving)
         return [g.names[k] for k in range(g.shown) if idle[k]]
+
+    def _burning(self, g: GasGraph) -> list[int]:
+        """Return the nodes at which a unit that runs takes its gas: none may run on an island that nothing feeds."""
+        plants, standing = self.network.active("plants"), set()
+        for k in self.knowns:
+            if k.quantity == "active_power" and k.value == 0.0:
+                standing.add(k.where)
+        running = set(self.power.generators) - standing
+        at = [str(plants["gas_node"][k]) for k in range(len(plants)) if str(plants["generator"][k]) in running]
+        return [g.node[n] for n in at if n in g.node]
 
     def _determined(self, g: GasGraph, island: Ints, zone: Ints, pressed: list[int], moving: set[int]) -> None:
         pinned = {int(zone[k]) for k in pressed}
