@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many steady states of one network, gas, power or both, eight at a time, with their modes.
+
+    many = solve_scenarios(network, [("withdrawal", "town"), ("pressure", "field")], table)
+
+A table has a column for each Known that differs and a row for each scenario. All are solved in lanes round the state at
+the medians of the table. Then every scenario's devices are asked whether their modes still fit; those that ask for the
+same switches go on together, with the pattern of their own modes, until none asks any more. What lanes do not bring to
+rest, and Knowns that change the equations, are left to `steady`, one by one. Nobody's failure touches another: a bad
+scenario has a status and a reason, and no numbers.
+
+The mismatch of every answer is computed again from the laws in plain numbers; the independent certificate judges the
+worst of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serai.errors import ModeCycle, NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
+from serai.known import Known
+from serai.simulate.certificate import certify, worst
+from serai.simulate.extract import names_of
+from serai.simulate.labelled import described
+from serai.simulate.steady import ACCEPTED, Run, steady
+from serai.system import System, override
+from serai.system.batch import CONVERGED, Batch
+from serai.system.gas import JOINING
+from serai.system.knowns import PARAMETERS, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import ArrayLike, NDArray
+
+    from serai.network import Network
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+    Modes = tuple[str, ...]
+
+GROUP = 16  # scenarios that make a pattern of their own worth while
+ROUNDS = 8  # of mode switches in lanes, before a scenario is solved alone
+CERTIFIED = 16  # scenarios that the independent certificate judges: those with the largest mismatch
+
+SOLVED, MISSING, REFUSED = "converged", "missing value", "refused by physics"
+STATUS: dict[type[SeraiError], str] = {
+    PhysicsRefused: REFUSED,
+    ModeCycle: "modes cycle",
+    SingularSystem: "singular",
+    NotClosed: "not closed",
+    NotConverged: "not converged",
+}
+# (variable, dimension, quantity of the columns): what an ensemble keeps
+KEPT = (
+    ("pressure", "gas_node", "pressure"), ("withdrawal", "gas_node", "withdrawal"), ("flow", "gas_branch", "flow"),
+    ("ratio", "compressor", "ratio"), ("power", "compressor", "power"), ("magnitude", "bus", "magnitude"),
+    ("angle", "bus", "angle"), ("active_power", "generator", "active_power"),
+    ("reactive_power", "generator", "reactive_power"), ("plant_fuel", "plant", "plant_fuel"),
+    ("link_sent", "link", "link_sent"),
+)  # fmt: skip
+
+
+@dataclass
+class Many:
+    """What became of every scenario.
+
+    data        results with a leading dimension `scenario`; nan where there is no answer
+    status      "converged", or in two words why not (n_scenario,)
+    reasons     scenario -> the sentence, for those without an answer
+    mismatch    largest scaled mismatch of each answer, computed again (n_scenario,); nan without one
+    iterations  Newton steps (n_scenario,)
+    modes       scenario -> modes of its devices that are not at their set-point
+    certified   (largest mismatch by the independent certificate, where), of the scenarios with the largest mismatch
+    """
+
+    data: xr.Dataset
+    status: NDArray[np.str_]
+    reasons: dict[int, str]
+    mismatch: Floats
+    iterations: Ints
+    modes: dict[int, dict[str, str]]
+    certified: tuple[float, str]
+
+    @property
+    def failed(self) -> list[int]:
+        """The scenarios without an answer."""
+        return [int(s) for s in np.flatnonzero(self.status != SOLVED)]
+
+
+def solve_scenarios(
+    network: Network,
+    given: Sequence[tuple[str, str]],
+    values: ArrayLike,
+    *,
+    knowns: Sequence[Known] = (),
+    hour: float | None = None,
+    q_limits: bool = True,
+    cell: float | None = None,
+    threads: int | None = None,
+) -> Many:
+    """Solve one steady state for each row of `values` (n_scenario, n_given), SI.
+
+    given   (quantity, element) of each column of the table
+    knowns  Knowns that hold in every scenario
+
+    Other arguments as in `steady`; threads at most, not given = as many as this process may use. Raises what `steady`
+    raises where the network itself, at the medians of the table, has no answer; UnknownName for unknown columns.
+    """
+    table = np.ascontiguousarray(values, np.float64)
+    if table.ndim != 2 or table.shape[1] != len(given):
+        msg = f"the table must be (n_scenario, {len(given)}), one column for each Known; it is {table.shape}"
+        raise SeraiError(msg)
+    if len(set(given)) < len(given):
+        twice = sorted({f"{q} of {w}" for q, w in given if list(given).count((q, w)) > 1})
+        msg = f"given twice in the table: {', '.join(twice)}"
+        raise SeraiError(msg)
+    job = _Job(network, tuple(given), table, tuple(knowns), hour, cell, threads, q_limits=q_limits)
+    job.run()
+    return job.result()
+
+
+@dataclass
+class _Group:
+    """A set of modes: its closed system laid out for lanes."""
+
+    batch: Batch
+    columns: Ints  # of the table, that this mode knows
+    modes: Modes
+
+
+@dataclass
+class _Job:
+    """One ensemble."""
+
+    network: Network
+    given: tuple[tuple[str, str], ...]
+    table: Floats
+    knowns: tuple[Known, ...]
+    hour: float | None
+    cell: float | None
+    threads: int | None
+    q_limits: bool
+    reasons: dict[int, str] = field(default_factory=dict)
+    modes: dict[int, dict[str, str]] = field(default_factory=dict)
+    alone: dict[int, Any] = field(default_factory=dict)
+    groups: dict[Modes, _Group] = field(default_factory=dict)
+    certified: tuple[float, str] = (0.0, "")
+
+    # -------------------------------------------------------------- beginning
+
+    def __post_init__(self) -> None:
+        count = len(self.table)
+        self.status = np.full(count, SOLVED, dtype="<U24")
+        self.iterations = np.zeros(count, np.intp)
+        self.mismatch = np.full(count, np.nan)
+        self.sound = np.isfinite(self.table).all(axis=1)
+        for s in np.flatnonzero(~self.sound):
+            lost = [f"{q} of {w}" for (q, w), v in zip(self.given, self.table[s], strict=True) if not np.isfinite(v)]
+            self._fail(int(s), MISSING, f"no value for {', '.join(lost[:5])}")
+
+    def _fail(self, scenario: int, status: str, reason: str) -> None:
+        self.status[scenario], self.reasons[scenario] = status, reason
+
+    def _of(self, values: Floats) -> list[Known]:
+        return [Known(q, w, float(v)) for (q, w), v in zip(self.given, values, strict=True)]
+
+    def _middle(self) -> Floats:
+        """Return a table row in the middle of all sound ones: where every scenario starts."""
+        good = self.table[self.sound]
+        return np.median(good, axis=0) if len(good) else np.zeros(len(self.given))
+
+    def run(self) -> None:
+        """Solve all."""
+        own = override(self.network, self.network.knowns(self.hour), self.knowns)
+        if not self.sound.any():
+            self.system = System(self.network, own, cell=self.cell)
+            self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
+            return
+        middle = self._middle()
+        fixed = [k for k, (q, _) in enumerate(self.given) if q in (*PARAMETERS, "open")]
+        checked(self.network, [k for k in self._of(middle) if k.quantity not in (*PARAMETERS, "open")])
+        if fixed:  # what changes the equations cannot share a pattern
+            self.system = System(self.network, own, cell=self.cell)
+            self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
+            for s in np.flatnonzero(self.sound):
+                self._alone(int(s))
+            return
+        self.system = System(self.network, override(self.network, own, self._of(middle)), cell=self.cell)
+        self.runner = Run(self.system, q_limits=self.q_limits)
+        self.base = self.runner.solve(cold=True).x
+        self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
+        self.columns, self.rows = self._laid_out(middle)
+        self._rounds()
+        self._judge()
+
+    def _laid_out(self, middle: Floats) -> tuple[Ints, Floats]:
+        """Return the columns that the table moves (n,) and their values in every scenario (n_scenario, n).
+
+        Every Known adds to its column in proportion: one supply to the withdrawal of its node, a load to its bus.
+        """
+        before = {c: f.value for c, f in self.system.fix().items()}
+        parts: dict[int, Floats] = {}
+        knowns = list(self.system.knowns)
+        at = {(k.quantity, k.where): i for i, k in enumerate(knowns)}
+        for j, (quantity, where) in enumerate(self.given):
+            moved = self.table[:, j] - middle[j]
+            direct = self._direct(quantity, where)
+            if direct is None:
+                i = at.get((quantity, where))
+                if i is None:
+                    continue  # a Known of an element that does not run: it says nothing
+                step = 1e-3 * max(1.0, abs(middle[j]))
+                self.system.knowns = [*knowns[:i], Known(quantity, where, middle[j] + step), *knowns[i + 1 :]]
+                now = self.system.fix()
+                slopes = {c: (f.value - before[c]) / step for c, f in now.items() if f.value != before.get(c)}
+                self.system.knowns = knowns
+            else:
+                slopes = dict([direct])
+            for column, slope in slopes.items():
+                parts.setdefault(column, np.full(len(self.table), before[column]))
+                parts[column] = parts[column] + slope * moved
+        self.system.fix()  # what the probes wrote beside the columns is as it was
+        columns = np.array(sorted(parts), dtype=np.intp)
+        rows = np.stack([parts[int(c)] for c in columns], axis=1) if len(columns) else np.empty((len(self.table), 0))
+        return columns, rows
+
+    def _direct(self, quantity: str, where: str) -> tuple[int, float] | None:
+        """Return the column and share of a Known of gas, or None where only a probe can tell."""
+        sign = {"supply": -1.0, "withdrawal": 1.0}.get(quantity)
+        if sign is None:
+            return None
+        known = Known(quantity, where, 0.0)
+        node = self.system.gas.node.get(self.system.node_of(known))
+        if node is None or not self.system.running(where):
+            return None
+        column = self.system.equations.columns["withdrawal"].first + node
+        return (column, sign) if column in self.runner.modes.fixed else None
+
+    # ----------------------------------------------------------------- rounds
+
+    def _rounds(self) -> None:
+        """Solve in lanes, ask the devices, and solve those that switch again, group by group."""
+        devices = self.runner.modes.devices
+        pending: dict[Modes, list[int]] = {tuple(d.mode for d in devices): [int(s) for s in np.flatnonzero(self.sound)]}
+        starts: dict[Modes, Floats] = {next(iter(pending)): self.base}
+        left: list[int] = []
+        first = True
+        for _ in range(ROUNDS):
+            wanted: dict[Modes, list[int]] = defaultdict(list)
+            for modes, scenarios in pending.items():
+                group = None if len(scenarios) < GROUP and not first else self._group(modes, scenarios, starts[modes])
+                if group is None:
+                    left += scenarios
+                    continue
+                for new, those in self._solved(group, np.array(scenarios), left).items():
+                    wanted[new] += those
+                    starts.setdefault(new, self.X[those[0]].copy())
+            pending, first = dict(wanted), False
+            if not pending:
+                break
+        left += [s for those in pending.values() for s in those]
+        for s in sorted(left):
+            self._alone(s)
+
+    def _group(self, modes: Modes, scenarios: list[int], start: Floats) -> _Group | None:
+        """Lay out a set of modes for lanes; None where its first scenario has no answer with them."""
+        runner = self.runner
+        for device, mode in zip(runner.modes.devices, modes, strict=True):
+            device.mode = mode
+        known = self._known_by(modes)
+        try:
+            runner.close(runner.modes.renew(), start)
+            x = start
+            if start is not self.base:
+                runner.closed.x[self.columns[known]] = self.rows[scenarios[0], known]
+                x = runner.closed.solve().x
+            if modes not in self.groups:
+                self.groups[modes] = _Group(Batch(runner.closed, x, threads=self.threads), known, modes)
+            return self.groups[modes]
+        except (NotClosed, NotConverged, SingularSystem):
+            return None
+
+    def _known_by(self, modes: Modes) -> Ints:
+        """Return which columns of the table these modes leave to the table: a device off its set-point has its own."""
+        taken = set()
+        for device, mode in zip(self.runner.modes.devices, modes, strict=True):
+            if mode != device.home:
+                taken |= {device.modes[mode][0], device.modes[device.home][0]}
+        return np.array([k for k, c in enumerate(self.columns) if int(c) not in taken], dtype=np.intp)
+
+    def _solved(self, group: _Group, scenarios: Ints, left: list[int]) -> dict[Modes, list[int]]:
+        """Solve scenarios with one set of modes; return those whose devices want others, by what they want."""
+        answer = group.batch.solve(
+            self.columns[group.columns], self.rows[np.ix_(scenarios, group.columns)], alone=False
+        )
+        self.X[scenarios] = answer.x
+        self.iterations[scenarios] += answer.iterations
+        good = answer.status == CONVERGED
+        left += [int(s) for s in scenarios[~good]]
+        wanted: dict[Modes, list[int]] = defaultdict(list)
+        devices = self.runner.modes.devices
+        at = {int(c): k for k, c in enumerate(self.columns)}
+        moving = [(d, d.modes[d.home][0]) for d in devices if d.modes[d.home][0] in at]
+        for s in scenarios[good] if devices else ():
+            x = self.X[s]
+            for device, column in moving:  # its own set-point, whatever its mode
+                device.modes[device.home] = (column, float(self.rows[s, at[column]]))
+            new = tuple(d.test(x, mode) for d, mode in zip(devices, group.modes, strict=True))
+            if new != group.modes:
+                wanted[new].append(int(s))
+            else:
+                off = {d.name: m for d, m in zip(devices, new, strict=True) if m != d.home}
+                if off:
+                    self.modes[int(s)] = off
+        self._refuse(scenarios[good], {s for those in wanted.values() for s in those})
+        self._mismatch(group, scenarios[good])
+        return wanted
+
+    def _refuse(self, scenarios: Ints, switching: set[int]) -> None:
+        """Refuse answers that cannot be; see `refuse_impossible`."""
+        c = self.system.equations.columns
+        tests: list[tuple[Floats, list[str], str]] = []
+        X = self.X[scenarios]
+        if self.system.gas.names:
+            tests.append((X[:, c["pressure"].span], self.system.gas.names, "the pressure would fall below zero at {}"))
+        if self.system.power.names:
+            g, a = self.system.power, X[:, c["angle"].span]
+            tests.append((X[:, c["magnitude"].span], g.names, "the voltage would not be above zero at {}"))
+            (f, t), shift = g.ends, g.branches.shift[g.alive_branch]
+            names = [str(n) for n in g.branches.name[g.alive_branch]]
+            tests.append((np.cos(a[:, f] - a[:, t] - shift), names, "more than a quarter turn across {}"))
+        for held, names, text in tests:
+            if not held.shape[1]:
+                continue
+            for k in np.flatnonzero(~(held > 0.0).all(axis=1)):
+                s = int(scenarios[k])
+                if s not in switching:
+                    self._fail(s, REFUSED, text.format(names[int(np.argmin(held[k]))]))
+
+    def _mismatch(self, group: _Group, scenarios: Ints) -> None:
+        """Compute the largest scaled mismatch of each answer again, one by one, from the laws in plain numbers."""
+        closed = group.batch.closed
+        closed.matrix()
+        here = closed.x.copy()
+        scale = closed.column_scales[closed.free]
+        for s in scenarios:
+            closed.x[:] = self.X[s]
+            residual, _ = closed.evaluate(self.X[s][closed.free] / scale)
+            self.mismatch[s] = float(np.max(np.abs(residual), initial=0.0))
+        closed.x[:] = here
+
+    def _alone(self, s: int) -> None:
+        """Solve one scenario by `steady`."""
+        self.mismatch[s] = np.nan
+        self.X[s] = np.nan
+        try:
+            found = steady(
+                self.network, [*self.knowns, *self._of(self.table[s])], hour=self.hour, q_limits=self.q_limits,
+                cell=self.cell,
+            )  # fmt: skip
+        except SeraiError as error:
+            status = next((text for kind, text in STATUS.items() if isinstance(error, kind)), "not accepted")
+            self._fail(s, status, str(error))
+            return
+        self.alone[s] = found
+        self.mismatch[s] = found.mismatch
+        self.iterations[s] += found.iterations
+        self.modes[s] = {name: mode for _, name, mode in found.modes}
+
+    def _judge(self) -> None:
+        """Take back what does not hold, and certify the worst of what does."""
+        for s in np.flatnonzero((self.status == SOLVED) & ~(self.mismatch <= ACCEPTED)):
+            self._fail(int(s), "not converged", f"recomputed, the mismatch is {self.mismatch[s]:.1e}")
+        mine = [int(s) for s in np.flatnonzero(self.status == SOLVED) if int(s) not in self.alone]
+        self.certified = (0.0, "")
+        for k in sorted(mine, key=lambda s: -self.mismatch[s])[:CERTIFIED]:
+            value, where = worst(certify(self.system, self.X[k]))
+            if not value <= ACCEPTED:
+                self._fail(k, "not converged", f"recomputed outside the solver, the {where} is off by {value:.1e}")
+            elif value >= self.certified[0]:
+                self.certified = value, where
+
+    # ---------------------------------------------------------------- results
+
+    def result(self) -> Many:
+        """Lay all answers into one dataset."""
+        bad = np.flatnonzero(self.status != SOLVED)
+        self.X[bad] = np.nan
+        self.mismatch[bad] = np.nan
+        dims, c = names_of(self.network), self.system.equations.columns
+        variables: dict[str, tuple[tuple[str, ...], Any]] = {}
+        for variable, dim, quantity in KEPT:
+            if dim not in dims:
+                continue
+            full = np.full((len(self.table), len(dims[dim])), np.nan)
+            columns = self._columns_of(quantity) if quantity in c else {}
+            mine = [(k, columns[n]) for k, n in enumerate(dims[dim]) if n in columns]
+            if mine:
+                to, of = map(list, zip(*mine, strict=True))
+                full[:, to] = self.X[:, of]
+            for s, found in self.alone.items():
+                if variable in found.dataset:
+                    full[s] = found.dataset[variable].values
+            variables[variable] = (("scenario", dim), full)
+        data = described(variables, dict(dims))
+        data = data.assign_coords(scenario=np.arange(len(self.table)))
+        data["status"] = ("scenario", self.status.astype(object))
+        data["mismatch"] = ("scenario", self.mismatch)
+        data.attrs = {"case": self.network.name, "day": self.network.day}
+        return Many(data, self.status, self.reasons, self.mismatch, self.iterations, self.modes, self.certified)
+
+    def _columns_of(self, quantity: str) -> dict[str, int]:
+        """Return the column that stands for each element in a result."""
+        system = self.system
+        block = system.equations.columns[quantity]
+        if quantity == "flow":
+            first: dict[str, int] = {}
+            for k, e in enumerate(system.gas.edges):
+                if e.kind in JOINING:
+                    first.setdefault(e.element, block.first + k)
+            return first
+        if quantity in ("magnitude", "angle"):
+            return {b: block.first + n for b, n in system.power.bus_of.items() if n >= 0}
+        return block.index
