@@ -3,7 +3,7 @@
 """What is made by rule in the bundled case of Turkmenistan: its instruments, and the numbers of its documentation page.
 
 python scripts/turkmenistan.py instruments   writes src/serai/cases/turkmenistan/instruments.csv
-python scripts/turkmenistan.py page          fills the marked blocks of docs/turkmenistan.md (about 40 s)
+python scripts/turkmenistan.py page          fills the marked blocks of docs/turkmenistan.md (about a minute)
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
-from math import floor, log10
+from math import floor, isnan, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 import serai as sr
 from serai.network import table
+from serai.network.quality import quality
 from serai.network.sheet import table_text
+from serai.simulate import replay, scenarios
 from serai.units import to_si
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import xarray as xr
 
     from serai.network import Network, Table
 
@@ -307,12 +313,180 @@ def _grid(net: Network) -> Iterator[dict[str, object]]:
         yield from power(name, str(t["bus"][k]), "", _rounded(1.5 * max(most[name], 1.0)))
 
 
+# ----------------------------------------------------------------------------------------------------------- page
+
+PAGE = ROOT / "docs" / "turkmenistan.md"
+N1 = ROOT / "tests" / "cases" / "turkmenistan" / "n1.csv"
+PEAK = {"winter peak": 19, "average 2023": 20, "summer": 20}  # hour of the highest load, at which n1.csv was made
+GAS, GRID = ("pipes", "compressors", "supplies"), ("lines", "transformers", "generators", "shunts")
+
+
+def quality_table(net: Network) -> str:
+    """Return the rows of each kind by confidence, as Markdown."""
+    rows = [
+        (q.kind.replace("_", " "), q.rows, q.in_service, q.high, q.medium, q.low, f"{100 * q.synthetic:.0f} %")
+        for q in quality(net)
+    ]
+    return _markdown(("table", "rows", "in service", "high", "medium", "low", "synthetic"), rows)
+
+
+def day_table(net: Network) -> str:
+    """Return the key figures of every day, as Markdown."""
+    columns = [_day(net.on(day)) for day in net.days]
+    rows = [(what, *(c[what] for c in columns)) for what in columns[0]]
+    return _markdown(("", *net.days), rows)
+
+
+def _day(net: Network) -> dict[str, str]:
+    mean, hours = sr.steady(net), sr.transient(net, hours=24, step="1h", start_hour=net.gas_day_start)
+    m, h = mean.dataset, hours.dataset
+    unit = to_si(1.0, "million_m3_per_day", net.gas.standard_density)
+    kinds = net.active("offtakes")
+    sold = {
+        n: float(m["delivered"].sel(offtake=n)) / unit
+        for n, k in zip(kinds.names, kinds["kind"], strict=True)
+        if k == "export"
+    }
+    burnt = float(m["plant_fuel"].sum() + m["fuel"].fillna(0.0).sum()) / unit
+    home = float(m["delivered"].sum()) / unit - sum(sold.values()) + burnt
+
+    def between(values: xr.DataArray, scale: float, digits: int) -> str:
+        return f"{float(values.min()) / scale:.{digits}f} to {float(values.max()) / scale:.{digits}f}"
+
+    return {
+        "gas produced": f"{float(m['supplied'].sum()) / unit:.2f}",
+        "of it Galkynysh": f"{float(mean.supplied['Galkynysh field']) / unit:.2f}",
+        "used at home": f"{home:.2f}",
+        "of it burnt by power plants": f"{float(m['plant_fuel'].sum()) / unit:.2f}",
+        "of it burnt by compressor stations": f"{float(m['fuel'].sum()) / unit:.2f}",
+        "sold abroad": f"{sum(sold.values()):.2f}",
+        "of it China": f"{sold['China (Gedaim) export']:.2f}",
+        "pressure at Gedaim [bara], hours": between(hours.pressure["Gedaim"], 1e5, 1),
+        "largest pressure ratio, hours": f"{float(h['ratio'].max()):.3f}",
+        "largest station power [MW], hours": f"{float(h['power'].max()) / 1e6:.1f}",
+        "linepack [million m3], hours": between(h["linepack_total"], net.gas.standard_density * 1e6, 0),
+        "power made [MW]": f"{float(m['active_power'].sum()) / 1e6:.0f}",
+        "losses of the grid [MW]": f"{float(m['losses']) / 1e6:.1f}",
+        "voltage [pu], hours": between(h["magnitude"], 1.0, 3),
+        "largest line loading [%], hours": f"{100 * float(h['loading'].max()):.0f}",
+        "limits broken, mean and hours": str(len(mean.breaks()) + len(hours.breaks())),
+        "largest recomputed mismatch": f"{max(mean.mismatch, hours.mismatch):.0e}",
+    }
+
+
+def replay_table(net: Network) -> str:
+    """Return expected and found of every scenario, as Markdown."""
+    rows = []
+    for file in scenarios(net):
+        found = replay(net, file)
+        for k, row in found.table().iterrows():
+            published = "" if isnan(row["published"]) else f"{row['published']:.1f} (x {row['factor']:g})"
+            model = row["where"] + ", " if row["where"] and row["unit"] == "h" else ""
+            title = found.scenario.title if k == 0 else ""
+            rows.append(
+                (
+                    title,
+                    row["what"],
+                    row["expected"],
+                    published,
+                    f"{model}{row['model']:.1f} {row['unit']}",
+                    row["verdict"],
+                )
+            )
+    return _markdown(("event", "what", "expected", "published (factor allowed)", "model", "verdict"), rows)
+
+
+def outage_table(net: Network, most: int = 15) -> str:
+    """Return the worst losses of the case's own day, as Markdown."""
+    unit = to_si(1.0, "million_m3_per_day", net.gas.standard_density)
+    table = sr.outages(net).to_dataframe()
+    refused = table[table["status"] != "solved"]
+    rows = [
+        (
+            name,
+            r["kind"],
+            f"{r['unserved_gas'] / unit:.1f}",
+            f"{r['unserved_export'] / unit:.1f}",
+            f"{r['unserved_power'] / 1e6:.0f}",
+            r["finding"],
+        )
+        for name, r in table[table["status"] == "solved"].head(most).iterrows()
+    ]
+    head = ("lost", "kind", "homes [million m3/d]", "exports", "power [MW]", "finding")
+    return (
+        _markdown(head, rows) + f"\nNo answer with unchanged set-points ({len(refused)}): {', '.join(refused.index)}.\n"
+    )
+
+
+def agreement(
+    net: Network, days: Sequence[str] = ()
+) -> tuple[list[tuple[object, ...]], dict[tuple[str, str], tuple[set[str], set[str]]], pd.DataFrame]:
+    """Return table rows; (day, system) -> losses that only n1.csv names, only we; all our outages with their day."""
+    given = pd.read_csv(N1)
+    given["element"] = [_element(net, str(e)) for e in given["lost_element"]]
+    rows, only, all_tables = [], {}, []
+    for day in days or net.days:
+        for system, kinds, hour in (("gas", GAS, None), ("power", GRID, PEAK[day])):
+            ours = sr.outages(net.on(day), kinds=kinds, hour=hour).to_dataframe()
+            mine = set(ours.index[(ours["status"] != "solved") | (ours["finding"] != "")])
+            theirs = set(given["element"][(given["day"] == day) & (given["system"] == system)])
+            rows.append(
+                (
+                    day,
+                    system,
+                    len(ours),
+                    len(theirs),
+                    len(mine),
+                    len(theirs & mine),
+                    len(theirs - mine),
+                    len(mine - theirs),
+                )
+            )
+            only[day, system] = theirs - mine, mine - theirs
+            all_tables.append(ours.assign(day=day, system=system))
+    return rows, only, pd.concat(all_tables)
+
+
+AGREEMENT = ("day", "system", "losses tried", "first study", "Serai", "both", "first study only", "Serai only")
+
+
+def _element(net: Network, text: str) -> str:
+    """Return the name in the case of an element of n1.csv."""
+    name = text.removeprefix("field ").split(" (stopped", 1)[0]
+    return f"{name} field" if text.startswith("field ") and f"{name} field" in net else name
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |\n" for line in lines)
+
+
+def page(net: Network) -> str:
+    """Return the documentation page with its blocks made anew."""
+    text = PAGE.read_text(encoding="utf-8")
+    text = block(text, "quality", quality_table(net))
+    text = block(text, "days", day_table(net))
+    text = block(text, "replays", replay_table(net))
+    text = block(text, "outages", outage_table(net))
+    return block(text, "agreement", _markdown(AGREEMENT, agreement(net)[0]))
+
+
+def block(text: str, name: str, new: str = "") -> str:
+    """Return the page with a block exchanged; without `new`, what stands in the block."""
+    parts = re.split(f"(?<=<!-- {name} -->\n)(.*?)(?=<!-- end -->)", text, flags=re.DOTALL)
+    if len(parts) != 3:
+        sys.exit(f"{PAGE.name} needs one block {name!r}")
+    return "".join((parts[0], new, parts[2])) if new else parts[1]
+
+
 def main() -> None:
     """Write what the command line names."""
     job = sys.argv[1] if len(sys.argv) == 2 else ""
     net = sr.read("turkmenistan")
     if job == "instruments":
         (CASE / "instruments.csv").write_text(table_text(instruments(net), net.gas.standard_density), encoding="utf-8")
+    elif job == "page":
+        PAGE.write_text(page(net), encoding="utf-8")
     else:
         sys.exit(__doc__)
 
