@@ -78,6 +78,26 @@ def test_what_is_cut_off_has_the_size_of_the_first_study(script, country, compar
     assert gas >= 40
 
 
+def test_voltages_and_loadings_are_near_those_of_the_first_study(script, compared):
+    """0.02 pu and 16 points: additional losses are shared here, and left to the balance unit there."""
+    found, given = compared[2], pd.read_csv(script.N1)
+    voltages = loadings = 0
+    for row in given[given["day"].isin(TRIED) & (given["system"] == "power")].itertuples():
+        ours = found[(found["day"] == row.day) & (found["system"] == "power") & (found.index == row.lost_element)]
+        text = ours["finding"].iloc[0] if len(ours) else ""
+        low = [float(v) for v in re.findall(r"magnitude ([0-9.]+) pu, below", text)]
+        if row.finding.startswith("voltage low") and low:
+            assert min(low) == pytest.approx(row.value, abs=0.02), row.lost_element
+            voltages += 1
+        line = row.finding.removeprefix("line over rating: ")
+        loading = re.search(rf"{re.escape(line)}: loading ([0-9.]+) %", text)
+        if loading:
+            assert float(loading[1]) == pytest.approx(row.value, abs=16), row.lost_element
+            loadings += 1
+    assert voltages >= 9
+    assert loadings >= 10
+
+
 def test_units_without_gas_explain_the_rest(script, country, compared):
     """Where units stop, the first study counts their gas as unserved and Serai lets others run: never more here."""
     found, given = compared[2], pd.read_csv(script.N1)

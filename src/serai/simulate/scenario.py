@@ -70,7 +70,7 @@ class Expect:
     at_least, at_most   bounds of what is found, SI (hours until: s)
     answer          the names of which one must be first (first to reach)
     level           SI; nan = the pressure_max of each node
-    people          False = what would have come had nobody done anything: only the events of nature
+    people          False = what would have come had nobody done anything: only what nature gives and does
     """
 
     text: str
