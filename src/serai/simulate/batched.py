@@ -16,13 +16,15 @@ worst of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import coo_array
 
 from serai.errors import ModeCycle, NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
 from serai.known import Known
+from serai.network.quantities import QUANTITIES
 from serai.simulate.certificate import certify, worst
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import described
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from serai.network import Network
+    from serai.simulate.labelled import Result
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -48,7 +51,7 @@ GROUP = 16  # scenarios that make a pattern of their own worth while
 ROUNDS = 8  # of mode switches in lanes, before a scenario is solved alone
 CERTIFIED = 16  # scenarios that the independent certificate judges: those with the largest mismatch
 
-SOLVED, MISSING, REFUSED = "converged", "missing value", "refused by physics"
+SOLVED, MISSING, UNFIT, REFUSED = "converged", "missing value", "bad input", "refused by physics"
 STATUS: dict[type[SeraiError], str] = {
     PhysicsRefused: REFUSED,
     ModeCycle: "modes cycle",
@@ -120,9 +123,11 @@ def solve_scenarios(
         twice = sorted({f"{q} of {w}" for q, w in given if list(given).count((q, w)) > 1})
         msg = f"given twice in the table: {', '.join(twice)}"
         raise SeraiError(msg)
-    job = _Job(network, tuple(given), table, tuple(knowns), hour, cell, threads, q_limits=q_limits)
-    job.run()
-    return job.result()
+    sound = np.isfinite(table).all(axis=1)
+    middle = np.median(table[sound], axis=0) if sound.any() else None
+    return Prepared(
+        network, given, middle, knowns=knowns, hour=hour, q_limits=q_limits, cell=cell, threads=threads
+    ).solve(table)  # fmt: skip
 
 
 @dataclass
@@ -134,127 +139,167 @@ class _Group:
     modes: Modes
 
 
-@dataclass
-class _Job:
-    """One ensemble."""
+class Prepared:
+    """A network, and which of its Knowns differ: all that does not depend on a table is done once.
 
-    network: Network
-    given: tuple[tuple[str, str], ...]
-    table: Floats
-    knowns: tuple[Known, ...]
-    hour: float | None
-    cell: float | None
-    threads: int | None
-    q_limits: bool
-    reasons: dict[int, str] = field(default_factory=dict)
-    modes: dict[int, dict[str, str]] = field(default_factory=dict)
-    alone: dict[int, Any] = field(default_factory=dict)
-    groups: dict[Modes, _Group] = field(default_factory=dict)
-    certified: tuple[float, str] = (0.0, "")
+    middle  a row in the middle of the tables to come (n_given,): where every scenario starts; None = no row will be
+            sound. Other arguments as in `solve_scenarios`
+    """
 
-    # -------------------------------------------------------------- beginning
-
-    def __post_init__(self) -> None:
-        count = len(self.table)
-        self.status = np.full(count, SOLVED, dtype="<U24")
-        self.iterations = np.zeros(count, np.intp)
-        self.mismatch = np.full(count, np.nan)
-        self.sound = np.isfinite(self.table).all(axis=1)
-        for s in np.flatnonzero(~self.sound):
-            lost = [f"{q} of {w}" for (q, w), v in zip(self.given, self.table[s], strict=True) if not np.isfinite(v)]
-            self._fail(int(s), MISSING, f"no value for {', '.join(lost[:5])}")
-
-    def _fail(self, scenario: int, status: str, reason: str) -> None:
-        self.status[scenario], self.reasons[scenario] = status, reason
-
-    def _of(self, values: Floats) -> list[Known]:
-        return [Known(q, w, float(v)) for (q, w), v in zip(self.given, values, strict=True)]
-
-    def _middle(self) -> Floats:
-        """Return a table row in the middle of all sound ones: where every scenario starts."""
-        good = self.table[self.sound]
-        return np.median(good, axis=0) if len(good) else np.zeros(len(self.given))
-
-    def run(self) -> None:
-        """Solve all."""
-        own = override(self.network, self.network.knowns(self.hour), self.knowns)
-        if not self.sound.any():
-            self.system = System(self.network, own, cell=self.cell)
-            self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
+    def __init__(
+        self, network: Network, given: Sequence[tuple[str, str]], middle: Floats | None, *,
+        knowns: Sequence[Known] = (), hour: float | None = None, q_limits: bool = True, cell: float | None = None,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.given, self.knowns = network, tuple(given), tuple(knowns)
+        self.hour, self.q_limits, self.cell, self.threads = hour, q_limits, cell, threads
+        self.groups: dict[Modes, _Group] = {}
+        own = override(network, network.knowns(hour), self.knowns)
+        # what changes the equations cannot share a pattern
+        self.apart = middle is None or any(q in (*PARAMETERS, "open") for q, _ in self.given)
+        if middle is None or self.apart:
+            checked(network, [Known(q, w, 1.0) for q, w in self.given])
+            self.system = System(network, own, cell=cell)
             return
-        middle = self._middle()
-        fixed = [k for k, (q, _) in enumerate(self.given) if q in (*PARAMETERS, "open")]
-        checked(self.network, [k for k in self._of(middle) if k.quantity not in (*PARAMETERS, "open")])
-        if fixed:  # what changes the equations cannot share a pattern
-            self.system = System(self.network, own, cell=self.cell)
-            self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
-            for s in np.flatnonzero(self.sound):
-                self._alone(int(s))
-            return
-        self.system = System(self.network, override(self.network, own, self._of(middle)), cell=self.cell)
-        self.runner = Run(self.system, q_limits=self.q_limits)
+        start = checked(network, [Known(q, w, float(v)) for (q, w), v in zip(self.given, middle, strict=True)])
+        self.system = System(network, override(network, own, start), cell=cell)
+        self.runner = Run(self.system, q_limits=q_limits)
         self.base = self.runner.solve(cold=True).x
-        self.X = np.full((len(self.table), self.system.equations.columns.size), np.nan)
-        self.columns, self.rows = self._laid_out(middle)
-        self._rounds()
-        self._judge()
+        self.home: Modes = tuple(d.mode for d in self.runner.modes.devices)
+        self.middle = middle
+        self._lay_out()
 
-    def _laid_out(self, middle: Floats) -> tuple[Ints, Floats]:
-        """Return the columns that the table moves (n,) and their values in every scenario (n_scenario, n).
+    def solve(self, table: Floats) -> Many:
+        """Solve every row of a table (n_scenario, n_given), SI."""
+        job = _Job(self, table)
+        job.run()
+        return job.result()
 
-        Every Known adds to its column in proportion: one supply to the withdrawal of its node, a load to its bus.
+    def _lay_out(self) -> None:
+        """Find the columns that a table moves, and by how much: every Known adds to its columns in proportion.
+
+        One supply adds to the withdrawal of its node, a load to what its bus gives.
         """
         before = {c: f.value for c, f in self.system.fix().items()}
-        parts: dict[int, Floats] = {}
         knowns = list(self.system.knowns)
         at = {(k.quantity, k.where): i for i, k in enumerate(knowns)}
+        terms: list[tuple[int, int, float]] = []
         for j, (quantity, where) in enumerate(self.given):
-            moved = self.table[:, j] - middle[j]
             direct = self._direct(quantity, where)
-            if direct is None:
-                i = at.get((quantity, where))
-                if i is None:
-                    continue  # a Known of an element that does not run: it says nothing
-                step = 1e-3 * max(1.0, abs(middle[j]))
-                self.system.knowns = [*knowns[:i], Known(quantity, where, middle[j] + step), *knowns[i + 1 :]]
-                now = self.system.fix()
-                slopes = {c: (f.value - before[c]) / step for c, f in now.items() if f.value != before.get(c)}
-                self.system.knowns = knowns
-            else:
-                slopes = dict([direct])
-            for column, slope in slopes.items():
-                parts.setdefault(column, np.full(len(self.table), before[column]))
-                parts[column] = parts[column] + slope * moved
+            if direct is not None:
+                terms.append((j, *direct))
+                continue
+            i = at.get((quantity, where))
+            if i is None:
+                continue  # a Known of an element that does not run: it says nothing
+            step = 1e-3 * max(1.0, abs(self.middle[j]))
+            probe = Known(quantity, where, self.middle[j] + step)
+            self.system.knowns = [*knowns[:i], probe, *knowns[i + 1 :]]
+            now = self.system.fix()
+            terms += [(j, c, (f.value - before[c]) / step) for c, f in now.items() if f.value != before.get(c)]
+        self.system.knowns = knowns
         self.system.fix()  # what the probes wrote beside the columns is as it was
-        columns = np.array(sorted(parts), dtype=np.intp)
-        rows = np.stack([parts[int(c)] for c in columns], axis=1) if len(columns) else np.empty((len(self.table), 0))
-        return columns, rows
+        self.columns = np.array(sorted({c for _, c, _ in terms}), dtype=np.intp)
+        row, column, slope = (np.array(x) for x in zip(*terms, strict=True)) if terms else (np.empty(0, np.intp),) * 3
+        self.slopes = coo_array(
+            (slope.astype(float), (row, np.searchsorted(self.columns, column))),
+            shape=(len(self.given), len(self.columns)),
+        ).tocsr()
+        self.before = np.array([before[int(c)] for c in self.columns])
+
+    def rows(self, table: Floats) -> Floats:
+        """Return what the moved columns are in every scenario (n_scenario, n_columns)."""
+        return np.asarray(self.before + (table - self.middle) @ self.slopes, np.float64)
 
     def _direct(self, quantity: str, where: str) -> tuple[int, float] | None:
         """Return the column and share of a Known of gas, or None where only a probe can tell."""
         sign = {"supply": -1.0, "withdrawal": 1.0}.get(quantity)
         if sign is None:
             return None
-        known = Known(quantity, where, 0.0)
-        node = self.system.gas.node.get(self.system.node_of(known))
+        node = self.system.gas.node.get(self.system.node_of(Known(quantity, where, 0.0)))
         if node is None or not self.system.running(where):
             return None
         column = self.system.equations.columns["withdrawal"].first + node
         return (column, sign) if column in self.runner.modes.fixed else None
 
+    def group(self, modes: Modes, row: Floats, start: Floats) -> _Group | None:
+        """Lay out a set of modes for lanes, from a state; None where a row of moved columns has no answer with them."""
+        runner = self.runner
+        for device, mode in zip(runner.modes.devices, modes, strict=True):
+            device.mode = mode
+        known = self._known_by(modes)
+        try:
+            runner.close(runner.modes.renew(), start)
+            if modes not in self.groups:
+                x = start
+                if modes != self.home:
+                    runner.closed.x[self.columns[known]] = row[known]
+                    x = runner.closed.solve().x
+                self.groups[modes] = _Group(Batch(runner.closed, x, threads=self.threads), known, modes)
+        except (NotClosed, NotConverged, SingularSystem):
+            return None
+        return self.groups[modes]
+
+    def _known_by(self, modes: Modes) -> Ints:
+        """Return which columns of the table these modes leave to the table: a device off its set-point has its own."""
+        taken = set()
+        for device, mode in zip(self.runner.modes.devices, modes, strict=True):
+            if mode != device.home:
+                taken |= {device.modes[mode][0], device.modes[device.home][0]}
+        return np.array([k for k, c in enumerate(self.columns) if int(c) not in taken], dtype=np.intp)
+
+
+class _Job:
+    """One table."""
+
+    def __init__(self, prepared: Prepared, table: Floats) -> None:
+        self.prepared, self.system, self.given, self.table = prepared, prepared.system, prepared.given, table
+        count = len(table)
+        self.reasons: dict[int, str] = {}
+        self.modes: dict[int, dict[str, str]] = {}
+        self.alone: dict[int, Result] = {}
+        self.certified: tuple[float, str] = (0.0, "")
+        self.status = np.full(count, SOLVED, dtype="<U24")
+        self.iterations = np.zeros(count, np.intp)
+        self.mismatch = np.full(count, np.nan)
+        self.X = np.full((count, self.system.equations.columns.size), np.nan)
+        self.sound: NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=1))
+        for s in np.flatnonzero(~self.sound):
+            lost = [f"{q} of {w}" for (q, w), v in zip(self.given, table[s], strict=True) if not np.isfinite(v)]
+            self._fail(int(s), MISSING, f"no value for {', '.join(lost[:5])}")
+        for k, (quantity, where) in enumerate(self.given):
+            for s in np.flatnonzero(self.sound & ~(table[:, k] > QUANTITIES[quantity].above)):
+                self.sound[s] = False
+                self._fail(int(s), UNFIT, f"{quantity} of {where} must be above 0, got {table[s, k]:g}")
+
+    def _fail(self, scenario: int, status: str, reason: str) -> None:
+        self.status[scenario], self.reasons[scenario] = status, reason
+
+    def run(self) -> None:
+        """Solve all."""
+        if self.prepared.apart:
+            for s in np.flatnonzero(self.sound):
+                self._alone(int(s))
+        elif self.sound.any():
+            self.columns, self.rows = self.prepared.columns, self.prepared.rows(self.table)
+            self._rounds()
+        self._judge()
+
     # ----------------------------------------------------------------- rounds
 
     def _rounds(self) -> None:
         """Solve in lanes, ask the devices, and solve those that switch again, group by group."""
-        devices = self.runner.modes.devices
-        pending: dict[Modes, list[int]] = {tuple(d.mode for d in devices): [int(s) for s in np.flatnonzero(self.sound)]}
-        starts: dict[Modes, Floats] = {next(iter(pending)): self.base}
+        prepared = self.prepared
+        pending: dict[Modes, list[int]] = {prepared.home: [int(s) for s in np.flatnonzero(self.sound)]}
+        starts: dict[Modes, Floats] = {prepared.home: prepared.base}
         left: list[int] = []
         first = True
         for _ in range(ROUNDS):
             wanted: dict[Modes, list[int]] = defaultdict(list)
             for modes, scenarios in pending.items():
-                group = None if len(scenarios) < GROUP and not first else self._group(modes, scenarios, starts[modes])
+                group = None
+                if first or len(scenarios) >= GROUP:
+                    group = prepared.group(modes, self.rows[scenarios[0]], starts[modes])
                 if group is None:
                     left += scenarios
                     continue
@@ -268,32 +313,6 @@ class _Job:
         for s in sorted(left):
             self._alone(s)
 
-    def _group(self, modes: Modes, scenarios: list[int], start: Floats) -> _Group | None:
-        """Lay out a set of modes for lanes; None where its first scenario has no answer with them."""
-        runner = self.runner
-        for device, mode in zip(runner.modes.devices, modes, strict=True):
-            device.mode = mode
-        known = self._known_by(modes)
-        try:
-            runner.close(runner.modes.renew(), start)
-            x = start
-            if start is not self.base:
-                runner.closed.x[self.columns[known]] = self.rows[scenarios[0], known]
-                x = runner.closed.solve().x
-            if modes not in self.groups:
-                self.groups[modes] = _Group(Batch(runner.closed, x, threads=self.threads), known, modes)
-            return self.groups[modes]
-        except (NotClosed, NotConverged, SingularSystem):
-            return None
-
-    def _known_by(self, modes: Modes) -> Ints:
-        """Return which columns of the table these modes leave to the table: a device off its set-point has its own."""
-        taken = set()
-        for device, mode in zip(self.runner.modes.devices, modes, strict=True):
-            if mode != device.home:
-                taken |= {device.modes[mode][0], device.modes[device.home][0]}
-        return np.array([k for k, c in enumerate(self.columns) if int(c) not in taken], dtype=np.intp)
-
     def _solved(self, group: _Group, scenarios: Ints, left: list[int]) -> dict[Modes, list[int]]:
         """Solve scenarios with one set of modes; return those whose devices want others, by what they want."""
         answer = group.batch.solve(
@@ -304,7 +323,7 @@ class _Job:
         good = answer.status == CONVERGED
         left += [int(s) for s in scenarios[~good]]
         wanted: dict[Modes, list[int]] = defaultdict(list)
-        devices = self.runner.modes.devices
+        devices = self.prepared.runner.modes.devices
         at = {int(c): k for k, c in enumerate(self.columns)}
         moving = [(d, d.modes[d.home][0]) for d in devices if d.modes[d.home][0] in at]
         for s in scenarios[good] if devices else ():
@@ -360,10 +379,9 @@ class _Job:
         self.mismatch[s] = np.nan
         self.X[s] = np.nan
         try:
-            found = steady(
-                self.network, [*self.knowns, *self._of(self.table[s])], hour=self.hour, q_limits=self.q_limits,
-                cell=self.cell,
-            )  # fmt: skip
+            p = self.prepared
+            own = [Known(q, w, float(v)) for (q, w), v in zip(self.given, self.table[s], strict=True)]
+            found = steady(p.network, [*p.knowns, *own], hour=p.hour, q_limits=p.q_limits, cell=p.cell)
         except SeraiError as error:
             status = next((text for kind, text in STATUS.items() if isinstance(error, kind)), "not accepted")
             self._fail(s, status, str(error))
@@ -390,10 +408,11 @@ class _Job:
 
     def result(self) -> Many:
         """Lay all answers into one dataset."""
+        network = self.prepared.network
         bad = np.flatnonzero(self.status != SOLVED)
         self.X[bad] = np.nan
         self.mismatch[bad] = np.nan
-        dims, c = names_of(self.network), self.system.equations.columns
+        dims, c = names_of(self.prepared.network), self.system.equations.columns
         variables: dict[str, tuple[tuple[str, ...], Any]] = {}
         for variable, dim, quantity in KEPT:
             if dim not in dims:
@@ -412,7 +431,7 @@ class _Job:
         data = data.assign_coords(scenario=np.arange(len(self.table)))
         data["status"] = ("scenario", self.status.astype(object))
         data["mismatch"] = ("scenario", self.mismatch)
-        data.attrs = {"case": self.network.name, "day": self.network.day}
+        data.attrs = {"case": network.name, "day": network.day}
         return Many(data, self.status, self.reasons, self.mismatch, self.iterations, self.modes, self.certified)
 
     def _columns_of(self, quantity: str) -> dict[str, int]:
