@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from serai.network.check import check
     from serai.network.from_pandapipes import from_pandapipes
     from serai.network.from_pandapower import from_pandapower
+    from serai.simulate.ensemble import Ensemble, ensemble
     from serai.simulate.labelled import Result
     from serai.simulate.outages import outages
     from serai.simulate.steady import steady
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ensemble",
     "Event",
     "Gas",
     "Known",
@@ -39,6 +41,7 @@ __all__ = [
     "Series",
     "at",
     "check",
+    "ensemble",
     "from_pandapipes",
     "from_pandapower",
     "outages",
@@ -56,6 +59,7 @@ _HOME = {
     "serai.network.check": ("check",),
     "serai.network.from_pandapipes": ("from_pandapipes",),
     "serai.network.from_pandapower": ("from_pandapower",),
+    "serai.simulate.ensemble": ("Ensemble", "ensemble"),
     "serai.simulate": ("Result", "outages", "steady", "transient"),
 }
 

@@ -21,6 +21,7 @@ from serai.system.ac_lanes import (
     EITHER,
     HELD,
     LOAD,
+    LOST,
     Answers,
     Grid,
     Table,
@@ -463,6 +464,12 @@ def prove_range(
                 at = np.intp(place[i]) * width + l
                 w_angle[at] = a_angle[s, i]
                 w_before[at] = a_magnitude[s, i]
+            for k in range(table.dead_starts[s], table.dead_starts[s + 1]):
+                at = np.intp(table.dead[k]) * width + l
+                if w_before[at] == w_before[at]:  # a dead bus has no voltage
+                    answers.state[s] = LOST
+                w_angle[at] = 0.0
+                w_before[at] = 0.0
         for i in range(n):
             v, a = load(w_before, i, lanes), load(w_angle, i, lanes)
             # a whole turn off, a quarter of the rest by Taylor, doubled twice
@@ -546,14 +553,13 @@ def put_back(
             Gtf, Btf, Gtt, Btt = branch[4, b], branch[5, b], branch[6, b], branch[7, b]
             c = Gff * ei - Bff * fi + Gft * ej - Bft * fj
             d = Gff * fi + Bff * ei + Gft * fj + Bft * ej
-            if ei == ei and ej == ej:  # noqa: PLR0124 - not nan: dead
-                w_before[(n + i) * width + l] += ei * c + fi * d
-                w_before[(2 * n + i) * width + l] += fi * c - ei * d
-                c = Gtf * ei - Btf * fi + Gtt * ej - Btt * fj
-                d = Gtf * fi + Btf * ei + Gtt * fj + Btt * ej
-                w_before[(n + j) * width + l] += ej * c + fj * d
-                w_before[(2 * n + j) * width + l] += fj * c - ej * d
-        elif ei == ei and ej == ej:  # noqa: PLR0124 - not nan: dead
+            w_before[(n + i) * width + l] += ei * c + fi * d
+            w_before[(2 * n + i) * width + l] += fi * c - ei * d
+            c = Gtf * ei - Btf * fi + Gtt * ej - Btt * fj
+            d = Gtf * fi + Btf * ei + Gtt * fj + Btt * ej
+            w_before[(n + j) * width + l] += ej * c + fj * d
+            w_before[(2 * n + j) * width + l] += fj * c - ej * d
+        elif (ei != 0.0 or fi != 0.0) and (ej != 0.0 or fj != 0.0):  # neither end is dead
             inside = min(inside, (ei * ej + fi * fj) * turn[0, b] + (fi * ej - ei * fj) * turn[1, b])
     return inside
 
@@ -566,8 +572,6 @@ def worst_of(
     n, m = grid.e.size, grid.kind.size
     for k in range(table.dead_starts[scenario], table.dead_starts[scenario + 1]):
         i = np.intp(table.dead[k])
-        if w.before[i * width + l] == w.before[i * width + l]:
-            return np.nan
         for part in range(3):  # nothing is asked of it
             w.before[(part * n + i) * width + l] = 0.0
         w.P[i * width + l], w.Q[i * width + l] = 0.0, 0.0

@@ -14,7 +14,7 @@ Work done once a network (`ac_grid.Layout`): order, places of the factors, the b
 The first step of every scenario that starts there needs no factors of its own. A branch that is out in a lane is taken
 away from that lane's balances and slopes behind the pass; buses that lose every way to a reference there are dead:
 their rows become d x = 0 and their answer NaN. Lanes that are done are frozen. A block leaves behind lanes that are
-far from an answer when the others have theirs: the caller gathers them into new blocks, where `careful` steps are shortened
+far from an answer when the others have theirs: the caller gathers them into new blocks, where steps are shortened
 until the mismatch falls. Reactive limits are tried per lane when it has converged (complementarity, as in
 `simulate.modes`): a lane with a switch goes on.
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ensembles that are larger than one machine, one memory or one sitting: pieces to workers, parts to disk.
+
+A folder of parts holds `part-000000.nc`, ... (one NetCDF file each, written aside and renamed when whole) and
+`index.json`, which says what each part was made from. A second call with the same tables takes the parts that are there
+and goes on behind them; parts of other tables are made anew, and a folder of another ensemble is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from concurrent.futures import BrokenExecutor, CancelledError
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from serai.errors import SeraiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+AHEAD = 16  # pieces that wait at the workers: enough to keep them busy, few enough to bound the memory
+
+
+def in_order(executor: Any, work: Callable[[Any], Any], pieces: Iterable[Any]) -> Iterator[Any]:
+    """Yield work(piece) of every piece in order, done by the workers of an executor.
+
+    A piece whose worker is lost is done here: no scenario is lost with it.
+    """
+    waiting: deque[tuple[Any, Any]] = deque()
+    source = iter(pieces)
+    try:
+        while True:
+            for piece in islice(source, AHEAD - len(waiting)):
+                waiting.append((piece, _submitted(executor, work, piece)))
+            if not waiting:
+                return
+            piece, future = waiting.popleft()
+            try:
+                if future is None:
+                    yield work(piece)
+                    continue
+                result = future.result()
+            except (BrokenExecutor, CancelledError, ConnectionError):
+                result = work(piece)
+            yield result
+    finally:
+        for _, future in waiting:
+            if future is not None:
+                future.cancel()
+
+
+def _submitted(executor: Any, work: Callable[[Any], Any], piece: Any) -> Any:
+    """Return the future of a piece; None where the executor takes no more work."""
+    try:
+        return executor.submit(work, piece)
+    except (BrokenExecutor, RuntimeError):
+        return None
+
+
+class Parts:
+    """A folder of parts of one ensemble.
+
+    made_from  what identifies the ensemble: network, columns, options; another one is refused
+    """
+
+    def __init__(self, folder: str | PathLike[str], made_from: str) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.index = self.folder / "index.json"
+        self.made_from = hashlib.sha256(made_from.encode()).hexdigest()
+        self.sums: dict[str, str] = {}
+        if self.index.exists():
+            before = json.loads(self.index.read_text(encoding="utf-8"))
+            if before["made_from"] != self.made_from:
+                raise SeraiError(f"{self.folder} holds parts of another ensemble: give an empty folder")
+            self.sums = before["parts"]
+
+    def path(self, number: int) -> Path:
+        """Return the file of a part."""
+        return self.folder / f"part-{number:06}.nc"
+
+    def there(self, number: int, values: NDArray[Any]) -> bool:
+        """Whether a part is there that was made from the same values."""
+        return self.sums.get(str(number)) == _sum(values) and self.path(number).exists()
+
+    def keep(self, number: int, values: NDArray[Any], dataset: xr.Dataset) -> None:
+        """Write a part, then note it in the index: what the index names is whole."""
+        partial = self.path(number).with_suffix(".partial")
+        dataset.to_netcdf(partial, engine="h5netcdf")
+        partial.replace(self.path(number))
+        self.sums[str(number)] = _sum(values)
+        partial = self.index.with_suffix(".partial")
+        partial.write_text(json.dumps({"made_from": self.made_from, "parts": self.sums}), encoding="utf-8")
+        partial.replace(self.index)
+
+    def summary(self, number: int) -> xr.Dataset:
+        """Return status, reason, mismatch and iterations of a part."""
+        with xr.open_dataset(self.path(number), engine="h5netcdf") as part:
+            return part[["status", "reason", "mismatch", "iterations"]].load()
+
+
+def _sum(values: NDArray[Any]) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
