@@ -7,7 +7,8 @@ import pytest
 import serai as sr
 from serai import Known
 from serai.errors import PhysicsRefused, SeraiError, UnknownName
-from serai.simulate.batched import MISSING, REFUSED, SOLVED, solve_scenarios
+from serai.simulate.batched import MISSING, REFUSED, SOLVED, fits, solve_scenarios
+from serai.simulate.ensemble import ensemble
 from simulate.small import line, line_knowns
 
 COMPARED = ("pressure", "flow", "withdrawal", "ratio", "power", "magnitude", "angle", "active_power", "plant_fuel")
@@ -114,3 +115,17 @@ def test_gas_and_power_together():
     good = [int(s) for s in np.flatnonzero(many.status == SOLVED)]
     assert len(good) > 60
     check_against_steady(network, given, values, many, good[::12])
+
+
+def test_the_public_call_runs_gas_in_lanes_and_keeps_the_order():
+    values = np.random.default_rng(2).uniform(20.0, 60.0, 200)
+    values[[3, 150]] = 1e4, np.nan
+    many = ensemble(line(), {"withdrawal@town": values}, knowns=line_knowns())
+    assert list(many.failed) == [3, 150]
+    assert many.dataset["status"].values[3] == "refused by physics"
+    assert many.dataset["status"].values[150] == "bad input"
+    for s in (0, 77, 199):
+        one = sr.steady(line(), line_knowns(values[s]))
+        np.testing.assert_allclose(many.dataset["pressure"].values[s], one.dataset["pressure"].values, rtol=1e-9)
+    assert not fits([("in_service", "P")], None)
+    assert not fits([("withdrawal", "town")], ["linepack"])

@@ -28,6 +28,9 @@ from serai.network.quantities import QUANTITIES
 from serai.simulate.certificate import certify, worst
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import described
+from serai.simulate.one_by_one import BAD_INPUT, NO_ANSWER, Found
+from serai.simulate.one_by_one import REFUSED as IMPOSSIBLE
+from serai.simulate.one_by_one import SOLVED as FOUND
 from serai.simulate.steady import ACCEPTED, Run, steady
 from serai.system import System, override
 from serai.system.batch import CONVERGED, Batch
@@ -408,31 +411,33 @@ class _Job:
 
     def result(self) -> Many:
         """Lay all answers into one dataset."""
-        network = self.prepared.network
-        bad = np.flatnonzero(self.status != SOLVED)
-        self.X[bad] = np.nan
-        self.mismatch[bad] = np.nan
-        dims, c = names_of(self.prepared.network), self.system.equations.columns
-        variables: dict[str, tuple[tuple[str, ...], Any]] = {}
-        for variable, dim, quantity in KEPT:
-            if dim not in dims:
-                continue
-            full = np.full((len(self.table), len(dims[dim])), np.nan)
-            columns = self._columns_of(quantity) if quantity in c else {}
-            mine = [(k, columns[n]) for k, n in enumerate(dims[dim]) if n in columns]
-            if mine:
-                to, of = map(list, zip(*mine, strict=True))
-                full[:, to] = self.X[:, of]
-            for s, found in self.alone.items():
-                if variable in found.dataset:
-                    full[s] = found.dataset[variable].values
-            variables[variable] = (("scenario", dim), full)
-        data = described(variables, dict(dims))
+        network, variables = self.prepared.network, self.variables()
+        data = described(variables, names_of(network))
         data = data.assign_coords(scenario=np.arange(len(self.table)))
         data["status"] = ("scenario", self.status.astype(object))
         data["mismatch"] = ("scenario", self.mismatch)
         data.attrs = {"case": network.name, "day": network.day}
         return Many(data, self.status, self.reasons, self.mismatch, self.iterations, self.modes, self.certified)
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], Floats]]:
+        """Return the results (n_scenario, n_element) by name, with their dimensions; nan where there is no answer."""
+        bad = np.flatnonzero(self.status != SOLVED)
+        self.X[bad] = np.nan
+        self.mismatch[bad] = np.nan
+        dims, c = names_of(self.prepared.network), self.system.equations.columns
+        variables: dict[str, tuple[tuple[str, ...], Floats]] = {}
+        for variable, dim, quantity in KEPT:
+            if dim not in dims:
+                continue
+            columns = self._columns_of(quantity) if quantity in c else {}
+            of = np.array([columns.get(n, -1) for n in dims[dim]], np.intp)
+            full = self.X[:, np.maximum(of, 0)]
+            full[:, of < 0] = np.nan
+            for s, found in self.alone.items():
+                if variable in found.dataset:
+                    full[s] = found.dataset[variable].values
+            variables[variable] = (("scenario", dim), full)
+        return variables
 
     def _columns_of(self, quantity: str) -> dict[str, int]:
         """Return the column that stands for each element in a result."""
@@ -447,3 +452,51 @@ class _Job:
         if quantity in ("magnitude", "angle"):
             return {b: block.first + n for b, n in system.power.bus_of.items() if n >= 0}
         return block.index
+
+
+def fits(columns: Sequence[tuple[str, str]], outputs: Sequence[str] | None) -> bool:
+    """Tell whether a table and what is wanted of it can run in lanes: values of Knowns, and results that are columns."""
+    kept = {variable for variable, _, _ in KEPT}
+    return not any(q in (*PARAMETERS, "open") for q, _ in columns) and (outputs is None or set(outputs) <= kept)
+
+
+class GasSolver:
+    """Tables of one list of columns, (quantity, element), in lanes: the way of `ensemble` to all this.
+
+    held  Knowns of the base; columns that they do not give begin at the median of the first table
+    """
+
+    def __init__(
+        self, network: Network, columns: Sequence[tuple[str, str]], held: Sequence[Known], *,
+        knowns: Sequence[Known] = (), hour: float | None = None, q_limits: bool = True,
+    ) -> None:  # fmt: skip
+        self.network, self.columns = network, tuple(columns)
+        self.held = {(k.quantity, k.where): k.value for k in held}
+        self.knowns, self.hour, self.q_limits = tuple(knowns), hour, q_limits
+        self.prepared: Prepared | None = None
+
+    def solve(self, values: Floats, into: Found | None = None) -> Found:  # noqa: ARG002 - its arrays are not reused
+        """Solve every row of values (n_scenario, n_columns), SI."""
+        table = np.ascontiguousarray(values, np.float64)
+        if self.prepared is None:
+            self.prepared = self._prepared(table)
+        job = _Job(self.prepared, table)
+        job.run()
+        codes = {SOLVED: FOUND, REFUSED: IMPOSSIBLE, MISSING: BAD_INPUT, UNFIT: BAD_INPUT}
+        status = np.full(len(table), FOUND)
+        for s in np.flatnonzero(job.status != SOLVED):
+            status[s] = codes.get(str(job.status[s]), NO_ANSWER)
+        reasons = {s: f"bad input: {t}" if status[s] == BAD_INPUT else t for s, t in sorted(job.reasons.items())}
+        variables = {name: (dims[1:], x) for name, (dims, x) in job.variables().items()}
+        return Found(variables, status, job.mismatch, job.iterations, reasons)
+
+    def _prepared(self, table: Floats) -> Prepared:
+        sound = table[np.isfinite(table).all(axis=1)]
+        middle = None
+        if all(c in self.held for c in self.columns):
+            middle = np.array([self.held[c] for c in self.columns])
+        elif len(sound):
+            middle = np.median(sound, axis=0)
+        return Prepared(
+            self.network, self.columns, middle, knowns=self.knowns, hour=self.hour, q_limits=self.q_limits
+        )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many scenarios of one closed system, eight at a time.
+"""Many scenarios of one closed system, sixteen at a time.
 
 Scenarios that know the same columns share their equations, their pattern and, near enough, their pivots. `Batch` lays
 that out once, from a solved state, and then only numbers move: Newton runs compiled, from the tables of scenarios to
@@ -9,7 +9,7 @@ the columns that are asked for.
     answer = batch.solve(columns, values)          # columns (n,) whose values differ, values (n_scenario, n)
     answer.x, answer.status                        # (n_scenario, n_column), (n_scenario,)
 
-A scenario that does not come to rest with its seven neighbours is tried again among its like, for longer; what is left
+A scenario that does not come to rest with its neighbours is tried again among its like, for longer; what is left
 then is solved one by one by `Closed`, with line search and pivoting. An answer is marked CONVERGED only if its own
 mismatch, from the exact laws, is below the tolerance.
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVERGED", "NOT_A_NUMBER", "PIVOT_LOST", "UNFINISHED", "Answer", "Batch", "Days"]
 
+WIDE = (0.0,) * 16  # what the laws compute of their parameters alone is shared by more scenarios than with eight
 FIRST, LATER = (12, 1), (40, 40)  # Newton steps at most, and how many of them a last quarter of a block takes alone
 OLD = ("m_old", "mass_old")  # parameters that hold the state of one step ago: each scenario has its own
 BLOCKS_AT_ONCE = 4  # that a thread takes from the pile
@@ -333,10 +334,10 @@ class Batch:
             def work(first: int, last: int, varied: Any, desk: Any, order: Ints = order, limits: Any = limits) -> None:
                 self._loops.solve_blocks(
                     order, first, last, self.base, given, table, keep, out, found, steps, self._program, varied,
-                    self._pattern, desk, limits, EIGHT,
+                    self._pattern, desk, limits, WIDE,
                 )  # fmt: skip
 
-            self._share(order.size, EIGHT, work)
+            self._share(order.size, WIDE, work)
             order = order[found[order] == UNFINISHED]
         left = np.flatnonzero((found != CONVERGED) & np.isfinite(table).all(axis=1)) if alone else np.empty(0, np.intp)
         for s in left:
@@ -386,7 +387,7 @@ class Batch:
 
     def march(
         self, start: ArrayLike, length: float, columns: ArrayLike, values: ArrayLike, wanted: ArrayLike,
-        leaving: Sequence[int] = (), *, tolerance: float = TOLERANCE, cap: int = 20, lanes: tuple[float, ...] = EIGHT,
+        leaving: Sequence[int] = (), *, tolerance: float = TOLERANCE, cap: int = 20, lanes: tuple[float, ...] = WIDE,
     ) -> Days:  # fmt: skip
         """Step every scenario through time.
 
