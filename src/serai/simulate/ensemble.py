@@ -27,9 +27,11 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasIndex
 
 from serai.errors import SeraiError, UnknownName
 from serai.known import Known
+from serai.simulate.batched import GasSolver, fits
 from serai.simulate.ensemble_parts import AHEAD, Parts, in_order
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import UNITS, Labelled
@@ -240,10 +242,11 @@ class Ensemble:
         self.base = Run(self.system, q_limits=q_limits)
         self.x = self.base.solve(cold=True).x
         self.dims = names_of(network)
-        self._coordinates: dict[str, Any] = {}
+        self._indexes: dict[str, PandasIndex] = {}
         self._columns: tuple[Column, ...] | None = None
         self._header: Any = None
         self._solver: Solver | None = None
+        self._without_columns: _GridSolver | None = None
         self._grid = self._lay_out()
         self.reason_for_slow = ""
 
@@ -302,12 +305,13 @@ class Ensemble:
         if self._grid is None:
             values = 1.0 - np.eye(len(lost))
             return self.run((tuple(("in_service", n) for n in lost), values))
-        plan = self._grid.layout.plan(())
-        if isinstance(plan, str):  # pragma: no cover - a plan without columns always fits
-            raise SeraiError(plan)
-        solver = _GridSolver(self, self._grid, plan, ())
+        if self._without_columns is None:
+            plan = self._grid.layout.plan(())
+            if isinstance(plan, str):  # pragma: no cover - a plan without columns always fits
+                raise SeraiError(plan)
+            self._without_columns = _GridSolver(self, self._grid, plan, ())
         out = [self._grid.layout.branches_of(name) for name in lost]
-        found = solver.solve(np.empty((len(lost), 0)), out=out)
+        found = self._without_columns.solve(np.empty((len(lost), 0)), out=out)
         return self.packed(found, lost)
 
     def solver(self, columns: tuple[Column, ...]) -> Solver:
@@ -324,6 +328,10 @@ class Ensemble:
             if not isinstance(plan, str):
                 return _GridSolver(self, self._grid, plan, columns)
             self.reason_for_slow = plan
+        if fits(columns, self.outputs):
+            return GasSolver(
+                self.network, columns, self._given, knowns=self.knowns, hour=self.hour, q_limits=self.q_limits
+            )
         return OneByOne(
             self.network, self.system, self.base, given=self._given, x=self.x, columns=columns,
             hour=self.hour, q_limits=self.q_limits, tolerance=self.tolerance,
@@ -393,12 +401,14 @@ class Ensemble:
         data["mismatch"] = ("scenario", found.mismatch, {"units": "1", "long_name": "recomputed, largest"})
         data["iterations"] = ("scenario", found.iterations, {"units": "1", "long_name": "Newton steps"})
         scenario = np.arange(count) if labels is None else np.asarray(labels)
-        coords: dict[str, Any] = {"scenario": scenario}
+        indexes = {"scenario": PandasIndex(pd.Index(scenario), "scenario")}
         for dims, _ in found.variables.values():
             for dim in dims:
-                if dim not in self._coordinates:
-                    self._coordinates[dim] = xr.Variable((dim,), pd.Index(self.dims[dim], name=dim))
-                coords[dim] = self._coordinates[dim]
+                if dim not in self._indexes:
+                    self._indexes[dim] = PandasIndex(pd.Index(self.dims[dim]), dim)
+                indexes[dim] = self._indexes[dim]
+        named = {k: v for index in indexes.values() for k, v in index.create_variables().items()}
+        coords = xr.Coordinates(named, indexes=indexes)  # given whole, xarray need not build them anew
         attrs = {"case": self.network.name, "day": self.network.day, "tolerance": self.tolerance}
         names = scenario.tolist()
         failed = {names[s]: text for s, text in found.reasons.items()}

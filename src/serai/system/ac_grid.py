@@ -131,6 +131,7 @@ class Layout:
         self._spec()
         self.grid, self.proof = self._grid(limits, q_limits=q_limits)
         self._factor()
+        self._alone: tuple[Ints, NDArray[np.uint32]] | None = None
 
     # ------------------------------------------------------------------------------------------------------- the grid
 
@@ -324,8 +325,25 @@ class Layout:
 
     def cut_off(self, out_starts: Ints, out: NDArray[np.uint32]) -> tuple[Ints, NDArray[np.uint32]]:
         """Return the buses, by place, that no reference reaches in each scenario, starts and buses."""
+        count = np.diff(out_starts)
         if not out.size:
             return np.zeros_like(out_starts), np.empty(0, np.uint32)
+        if count.max() > 1:
+            return self._searched(out_starts, out)
+        # one branch at most: what each branch cuts off alone is found once for all tables
+        branches = self.grid.ends.shape[1]
+        if self._alone is None:
+            self._alone = self._searched(np.arange(branches + 1), np.arange(branches, dtype=np.uint32))
+        starts, dead = self._alone
+        lengths = np.zeros(count.size, np.int64)
+        lengths[count == 1] = np.diff(starts)[out]
+        found = np.zeros(count.size + 1, np.int64)
+        np.cumsum(lengths, out=found[1:])
+        some = [dead[starts[b] : starts[b + 1]] for b in out[np.diff(starts)[out] > 0]]
+        return found, np.concatenate(some) if some else np.empty(0, np.uint32)
+
+    def _searched(self, out_starts: Ints, out: NDArray[np.uint32]) -> tuple[Ints, NDArray[np.uint32]]:
+        """Search the grid without the branches of each scenario from its references on."""
         ends = self.grid.ends.astype(np.int64)
         order = np.argsort(np.r_[ends[0], ends[1]], kind="stable")
         starts = np.zeros(self.n + 1, np.int64)
