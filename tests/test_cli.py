@@ -39,7 +39,7 @@ def test_version():
 
 def test_help_names_every_job():
     text = call("--help").stdout
-    assert all(job in text for job in ("run", "check", "convert", "steady", "outages"))
+    assert all(job in text for job in ("run", "check", "convert", "steady", "outages", "replay"))
 
 
 def test_the_command_line_itself_loads_nothing_heavy():
@@ -82,7 +82,63 @@ def test_outages_are_listed():
     done = call("outages", "four_buses")
     assert done.exit_code == 0, done.stderr
     assert "Line 1-2" in done.stdout
-    assert "examined" in done.stdout
+    assert "examined: " in done.stdout
+    assert "without an answer" not in done.stdout
+
+
+def test_replays_are_listed():
+    done = call("replay", "turkmenistan")
+    assert done.exit_code == 0, done.stderr
+    assert "2023_galkynysh_loss" in done.stdout
+    assert "4 scenarios of turkmenistan" in done.stdout
+    assert call("replay", "two_pipes").stdout == "no scenario of two_pipes\n"
+
+
+def test_a_replay_prints_expected_beside_found():
+    done = call("replay", "turkmenistan", "2023_galkynysh_loss")
+    assert done.exit_code == 0, done.stderr
+    assert "expected down, published −32.9 million m3/day" in done.stdout
+    assert "expected at most 48 h" in done.stdout
+    assert ": as published" in done.stdout
+    assert "5 of 5 expectations met" in done.stdout
+
+
+def test_a_replay_that_does_not_come_out_is_a_mistake(tmp_path):
+    folder = tmp_path / "own"
+    write(read("two_pipes"), folder)
+    (folder / "scenarios").mkdir()
+    scenario = """
+title = "Less gas"
+happened = "Town B takes half."
+source = "nobody"
+hours = 2
+step = "30min"
+[[event]]
+at = "00:30"
+quantity = "withdrawal"
+where = "Town B gas"
+value = 0.5
+of = "mean"
+why = "a test"
+[[expect]]
+text = "gas of the town"
+measure = "change"
+quantity = "withdrawal"
+where = "Town B gas"
+unit = "million_m3_per_day"
+direction = "up"
+source = "nobody"
+"""
+    (folder / "scenarios" / "less.toml").write_text(scenario, encoding="utf-8")
+    done = call("replay", folder, "less")
+    assert done.exit_code == 1, done.stderr
+    assert "does not go up" in done.stdout
+    assert "0 of 1 expectations met" in done.stdout
+    assert call("replay", folder, folder / "scenarios" / "less.toml").stdout == done.stdout
+
+
+def test_an_unknown_replay_names_those_there_are():
+    refused(call("replay", "turkmenistan", "2024"), "no scenario '2024'", "2017_iran_stop")
 
 
 @pytest.mark.parametrize("name", sorted(bundled()))

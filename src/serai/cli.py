@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from serai.network import Network
-    from serai.simulate import Result
+    from serai.simulate import Replay, Result
 
 MISTAKES, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
 SHOWN = 25  # outages that are printed
@@ -250,7 +250,39 @@ def outages(
     for k, name in enumerate(names[:limit]):
         status, finding = str(found["status"].values[k]), str(found["finding"].values[k])
         typer.echo(f"{name:<44.44} {status:<18} {finding or 'no consequence'}")
-    typer.echo(f"{len(names)} examined, {min(limit, len(names))} shown")
+    typer.echo(f"{len(names)} examined: {_ends(found)}; {min(limit, len(names))} shown")
+
+
+@app.command()
+@guarded
+def replay(
+    case: Case,
+    scenario: Annotated[
+        str | None, typer.Argument(help="A scenario of the case or a .toml file; not given = list them.")
+    ] = None,
+) -> None:
+    """Replay an event: what must come out beside what does; exit code 1 when they differ."""
+    from serai.network import read
+    from serai.report.words import plural
+    from serai.simulate import read_scenario, scenarios
+    from serai.simulate import replay as play
+
+    network = read(case)
+    own = scenario is not None and scenario.endswith(".toml")
+    files = {} if own else {f.stem: f for f in scenarios(case)}
+    if scenario is None:
+        for name, file in files.items():
+            typer.echo(f"{name:<28} {read_scenario(file, network).title}")
+        typer.echo(f"{plural(len(files), 'scenario')} of {network.name}")
+        return
+    if not own and scenario not in files:
+        msg = f"{network.name} has no scenario {scenario!r}; there are {', '.join(files) or 'none'}"
+        raise SeraiError(msg)
+    with _progress("replay") as done:
+        found = play(network, files.get(scenario, Path(scenario)), progress=done)
+    _replayed(found)
+    if not found.good:
+        raise typer.Exit(MISTAKES)
 
 
 # ---------------------------------------------------------------------------------------------------------- parts
@@ -258,10 +290,10 @@ def outages(
 
 def _outages_within(network: Network, result: Result, seconds: float) -> xr.Dataset:
     """Examine single outages at the means of the day, the most loaded elements first, until the time is used up."""
-    import numpy as np
     import xarray as xr
 
-    from serai.simulate import outages as lose
+    from serai.simulate.outages import outages as lose
+    from serai.simulate.outages import ranked
 
     names = _by_load(network, result)
     begun, parts, at = time.perf_counter(), [], 0
@@ -273,12 +305,7 @@ def _outages_within(network: Network, result: Result, seconds: float) -> xr.Data
             done(min(1.0, max(used / seconds, at / len(names))))
             if used + used / len(parts) > seconds:
                 break
-    found = xr.concat(parts, "outage", join="outer", data_vars="all")
-    short = sum(
-        (found[v].values / (1e6 if v == "unserved_power" else 1.0) for v in found if str(v).startswith("unserved")), 0.0
-    )
-    order = np.lexsort((-found["breaks"].values, -np.asarray(short), found["status"].values == "solved"))
-    found = found.isel(outage=order)
+    found = ranked(xr.concat(parts, "outage", join="outer", data_vars="all"))
     found.attrs = {"at": "the means of the day", "left_out": max(0, len(names) - at)}
     return found
 
@@ -323,16 +350,37 @@ def _summary(result: Result, lost: xr.Dataset | None) -> None:
     for name, remark, value, unit in key_figures(result):
         typer.echo(f"{name:<32}{value:>10} {unit:<14} {remark}".rstrip())
     if lost is not None:
-        solved = lost["status"].values == "solved"
-        hurt = int((solved & ((lost["breaks"].values > 0) | (lost["finding"].values != ""))).sum())
         left_out = int(lost.attrs.get("left_out", 0))
+        count = lost.sizes["outage"]
         typer.echo("")
-        rest = f" of {len(solved) + left_out}" if left_out else ""
-        typer.echo(
-            f"{len(solved)}{rest} single outages examined: {int(solved.sum()) - hurt} without consequence, "
-            f"{hurt} with, {int((~solved).sum())} without an answer"
-        )
+        typer.echo(f"{count}{f' of {count + left_out}' if left_out else ''} single outages examined: {_ends(lost)}")
     typer.echo("")
+
+
+def _replayed(found: Replay) -> None:
+    """Print a scenario, and each expectation with what was published, what the model says and the verdict."""
+    from serai.report.words import number
+
+    s = found.scenario
+    typer.echo(f"{s.title}\n{s.happened}\n")
+    for row in found.table().to_dict("records"):
+        unit = f" {row['unit']}" if row["unit"] else ""
+        said = [f"{row['expected']}{unit}" if row["expected"][-1:].isdigit() else row["expected"]]
+        if row["published"] == row["published"]:  # not a number: only a direction or a bound was
+            said.append(f"published {number(row['published'])}{unit}")
+        where = f", {row['where']}" if row["where"] else ""
+        typer.echo(f"{row['what']}")
+        typer.echo(f"    expected {', '.join(filter(None, said))}")
+        typer.echo(f"    found    {number(row['model'])}{unit}{where}: {row['verdict']}")
+    met = sum(f.good for f in found.findings)
+    typer.echo(f"\n{met} of {len(found.findings)} expectations met")
+
+
+def _ends(lost: xr.Dataset) -> str:
+    """Say how many losses ended how; what did not happen is left out."""
+    from serai.simulate.outages import tally
+
+    return ", ".join(f"{n} {words}" for words, n in tally(lost).items() if n) or "none"
 
 
 def _plain(result: Result) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from re import findall, sub
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serai.network import read, table
-from serai.report import key_figures, write_report
+from serai.network.quality import quality, words
+from serai.report import about, key_figures, write_report
+from serai.report.about import named_facts
 from serai.report.charts import spread, tick_texts, ticks
 from serai.report.labels import Wish, arrange
 from serai.report.map import ORDER, Sheet, draw_map
@@ -24,6 +27,7 @@ from serai.report.shown import Shown
 from serai.report.svg import Box, text_width
 from serai.report.words import MINUS, number
 from serai.simulate import outages, steady, transient
+from serai.simulate.outages import ranked, tally
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -117,6 +121,98 @@ def test_outages_are_ranked_and_counted(day):
     lost = outages(day.network, elements=["Dauletabad field", "Mary ST1", "Kiyanly - Garabogaz Gate"])
     text = checked(page(Shown(day), lost))
     assert "3 single losses examined" in text
+
+
+def losses(*rows):
+    """Return a dataset of losses: name, status, home gas, export [kg/s], power [W], breaks, finding."""
+    names, status, home, export, power, breaks, finding = zip(*rows, strict=True)
+    data = {
+        "kind": ["pipes"] * len(rows), "status": list(status), "unserved_gas": list(home),
+        "unserved_export": list(export), "unserved_power": list(power), "breaks": list(breaks),
+        "finding": list(finding),
+    }  # fmt: skip
+    return ranked(xr.Dataset({k: ("outage", v) for k, v in data.items()}, coords={"outage": list(names)}))
+
+
+def test_refusal_and_no_answer_have_their_own_words(day):
+    lost = losses(
+        ("Quiet", "solved", 0.0, 0.0, 0.0, 0, ""),
+        ("Abroad", "solved", 0.0, 100.0, 0.0, 0, "export short"),
+        ("At home", "solved", 100.0, 0.0, 2e6, 3, "home use short of 1.0 million m3/d"),
+        ("Refused", "refused by physics", 0.0, 0.0, 0.0, 0, "the demand cannot flow at <X>. Take less"),
+        ("Unknown", "no answer", 0.0, 0.0, 0.0, 0, "no answer found: the mismatch stopped falling"),
+    )
+    assert list(lost["outage"].values) == ["Unknown", "Refused", "At home", "Abroad", "Quiet"]
+    assert tally(lost) == {"without consequence": 1, "with": 2, "refused by physics": 1, "no answer": 1}
+    html = page(Shown(day), lost)
+    text = checked(html)
+    assert "5 single losses examined" in text
+    assert "1 without consequence, 2 with, 1 refused by physics, 1 no answer." in text
+    assert "Refused by physics. The demand cannot flow at <X>" in text
+    assert "Take less" not in text
+    assert "No answer. The mismatch stopped falling" in text
+    assert ">Quiet<" not in html
+    found = number(100.0 / day.network.gas.standard_density * 86400 / 1e6, 2)
+    assert f"At home pipe {found} 0 2.0 3 Home use short of 1.0 million m³/d" in text
+    assert f"Abroad pipe 0 {found} 0 0 Export short" in text
+
+
+def test_no_outage_examined_is_said(day):
+    assert "no single loss examined" in checked(page(Shown(day), outages(day.network, elements=[])))
+
+
+def test_the_country_is_explained_with_facts_and_their_sources(day):
+    html = page(Shown(day))
+    text = checked(html)
+    assert "How this system works" in text
+    assert "Where the gas comes from" in text
+    assert '<span class="fact">[galkynysh]</span>' in html
+    assert "SOURCES.md says which rows those are" in text
+    rows = named_facts(words(day.network), words(day.network, "facts.csv"))
+    assert [r["entry"] for r in rows][:2] == ["annual_balance 2023", "galkynysh"]
+    assert all(r["source"] and r["confidence"] for r in rows)
+    marks = set(findall(r'class="fact">\[([^\]]+)', html))
+    assert marks - {r["entry"] for r in rows} == {"ring1 to ring5"}
+
+
+def test_data_quality_counts_every_row_and_prints_the_synthetic_share(day):
+    html = page(Shown(day))
+    text = checked(html)
+    *kinds, whole = quality(day.network)
+    share = f"{whole.low:,} of {whole.rows:,} rows ({number(100 * whole.synthetic, 0)} %) are synthetic or inferred."
+    assert share in text
+    assert "Where sources clash, SOURCES.md of the case says" in text
+    assert html.count('<td class="bar">') == len(kinds) + 1
+    assert html.count("<h2>How sure the data are</h2>") == 1
+    pipes = next(q for q in kinds if q.kind == "pipes")
+    counts = f"{pipes.rows} {pipes.in_service} {pipes.high} {pipes.medium} {pipes.low}"
+    assert f"Pipes {counts} {number(100 * pipes.synthetic)}" in text
+
+
+def test_a_text_of_a_case_cannot_lead_out_or_run():
+    text = (
+        "# T\n\n<script>x</script> <b>y</b> [a](http://a.b) ![p](http://c.d/e.png) <http://f.g> `<i>` **b** -3 m3 [<u>]"
+    )
+    html = about.html(text)
+    checked(html)
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert "<u>" not in html
+    assert "<strong>b</strong>" in html
+    assert f"{MINUS}3 m³" in html
+    assert about.html("") == ""
+
+
+def test_a_case_without_words_or_confidence_still_reports():
+    net = read("loop_with_station")
+    bare = {
+        kind: t.replace(confidence=np.full(len(t), "")) if "confidence" in t.columns else t
+        for kind, t in net.tables.items()
+    }
+    text = checked(page(Shown(steady(replace(net, tables=bare, _kinds={})))))
+    assert "How this system works" not in text
+    assert "0 of" in text
+    assert "No row of the case is marked as synthetic" in text
 
 
 @pytest.mark.parametrize("case", ["two_pipes", "loop_with_station", "four_buses"])

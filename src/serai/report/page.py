@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serai.network.quality import SOURCES, quality, words
+from serai.report import about as about_case
 from serai.report import tables
 from serai.report.day import gas_figures, margins, power_figures, pressure_figures
 from serai.report.map import draw_map, legend
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from serai.report.shown import Shown
 
+FACTS = "facts.csv"  # of a case: columns entry, what, source, confidence
 Key = tuple[str, str, str, str]
 WIDE_MAP, NARROW_MAP = 920.0, 396.0  # px
 
@@ -32,7 +35,7 @@ def page(shown: Shown, outages: xr.Dataset | None = None) -> str:
     name = _title(shown)
     body = "".join((
         HATCH, _head(shown), "<main>", _verdict(shown), _overview(shown), _gas(shown), _power(shown),
-        _outages(shown, outages), _trust(shown), "</main>", _foot(),
+        _outages(shown, outages), _about_case(shown), _quality(shown), _trust(shown), "</main>", _foot(),
     ))  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
@@ -69,11 +72,12 @@ def _about(shown: Shown) -> str:
     what = [w for w, there in (("the gas pipelines", shown.has_gas), ("the power grid", shown.has_power)) if there]
     together = ", solved together as one system" if len(what) > 1 else ""
     time = f"{number(shown.days * 24, 0)} hours" if shown.lasts else "one steady state"
-    low, total = tables.synthetic_share(shown)
+    rows = quality(shown.network)[-1]
     known = (
-        f"{low:,} of its {total:,} facts are synthetic or inferred: they are drawn stitched and counted at the end."
-        if low
-        else "No fact of the case is marked as synthetic."
+        f"{rows.low:,} of its {rows.rows:,} rows ({number(100.0 * rows.synthetic, 0)} %) are synthetic or inferred: "
+        "the map draws them stitched, a page near the end counts them."
+        if rows.low
+        else "No row of the case is marked as synthetic."
     )
     return esc(
         f"This page shows {time} of {' and '.join(what) or 'an empty network'}{together}, "
@@ -325,16 +329,38 @@ def _outages(shown: Shown, outages: xr.Dataset | None) -> str:
     return f'<section class="part"><h2>Outages</h2>{panel}</section>'
 
 
+def _about_case(shown: Shown) -> str:
+    """Explain the system to a newcomer in the words of the case; nothing where it has none."""
+    about = words(shown.network)
+    if not about:
+        return ""
+    named = about_case.named_facts(about, words(shown.network, FACTS))
+    remark = "for a newcomer; a name in brackets is the fact that a number comes from"
+    return (
+        f'<section class="part"><h2>How this system works</h2><span class="q">{remark}</span>'
+        f'<div class="panel prose">{about_case.html(about)}</div>'
+        + _panel("The facts in brackets", tables.facts(named), f"from {FACTS} of the case", "named")
+        + "</section>"
+    )
+
+
+def _quality(shown: Shown) -> str:
+    """Say how sure the rows of the case are."""
+    said = tables.synthetic_share(shown)
+    if "sources clash" in words(shown.network, SOURCES).lower():
+        said += f" Where sources clash, {SOURCES} of the case says which was taken, and why."
+    return (
+        '<section class="part"><h2>How sure the data are</h2>'
+        f'<section class="panel"><p>{esc(said)}</p>{tables.data_quality(shown)}</section></section>'
+    )
+
+
 def _trust(shown: Shown) -> str:
     return (
-        '<section class="part"><h2>What this rests on</h2><div class="two">'
-        + _panel(
-            "Confidence of the facts",
-            tables.confidence(shown),
-            "rows of the case's tables; low = synthetic or inferred",
-        )
+        '<section class="part"><h2>What this rests on</h2><div class="two"><div class="stack">'
         + _panel("Modelling choices", tables.choices(shown))
         + _panel("Mismatches, recomputed", tables.certificate(shown), "by other formulas than the solver's")
+        + "</div>"
         + _panel("Sources", tables.sources(shown))
         + "</div></section>"
     )

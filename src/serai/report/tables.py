@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serai.network.quality import quality
 from serai.report.day import margins
+from serai.report.svg import figure, tag
 from serai.report.words import NONE, VOLUME, VOLUME_RATE, clock, esc, number, plural, power_of_ten, sentence
+from serai.simulate.outages import NO_ANSWER, REFUSED, SOLVED, UNSERVED, consequence, tally
 from serai.units import BAR, DAY
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from serai.network.quality import Quality
     from serai.report.shown import Shown
 
 TOP = 10
@@ -298,73 +302,125 @@ def _one(kind: str) -> str:
 
 def outage_table(outages: xr.Dataset, shown: Shown) -> str:
     """Return the outages that matter, worst first as they come, with how many were examined."""
-    names = [str(n) for n in outages["outage"].values]
+    data = {str(v): outages[v].values for v in outages}
     volume = DAY / shown.standard_density / 1e6
-    column = "breaks" if "breaks" in outages else "overloads"
-    rows, quiet = [], 0
-    for k, name in enumerate(names):
-        wanted = ("unserved_gas", "unserved_export", "unserved_power")
-        short = [float(outages[v].values[k]) if v in outages else 0.0 for v in wanted]
-        status, breaks = str(outages["status"].values[k]), int(outages[column].values[k])
-        if status == "solved" and breaks == 0 and not any(abs(v) > 1e-6 for v in short):
-            quiet += 1
-            continue
-        if status != "solved":
-            short = [np.nan] * len(short)
-        finding = str(outages["finding"].values[k])
-        finding = finding if len(finding) <= LONG else finding[:LONG].rsplit(" ", 1)[0] + "\u2026"
+    rows = []
+    for k in np.flatnonzero(consequence(outages)):
+        status, finding = str(data["status"][k]), _brief(str(data["finding"][k]))
+        short = [float(data[v][k]) * f for v, f in zip(UNSERVED, (volume, volume, 1e-6), strict=True)]
+        solved = status == SOLVED
         rows.append([
-            text(name), text(_one(str(outages["kind"].values[k]))), text(status),
-            figure_cell(short[0] * volume, 2), figure_cell(short[1] * volume, 2), figure_cell(short[2] / 1e6, 1),
-            Cell(str(breaks) if status == "solved" else NONE, "n"), Cell(esc(sentence(finding)), "wrap"),
+            text(outages["outage"].values[k]), text(_one(str(data["kind"][k]))),
+            *(_short(v if solved else np.nan, d) for v, d in zip(short, (2, 2, 1), strict=True)),
+            Cell(str(int(data["breaks"][k])) if solved else NONE, "n"),
+            Cell(("" if solved else f"<b>{esc(sentence(status))}.</b> ") + esc(finding), "wrap"),
         ])  # fmt: skip
     heads = [
-        "Lost", "Kind", "Answer", f">Home gas short|{VOLUME_RATE}", f">Export short|{VOLUME_RATE}", ">Power short|MW",
-        ">New breaks", "Worst that happens",
+        "Lost", "Kind", f">Unserved home gas|{VOLUME_RATE}", f">Unserved export|{VOLUME_RATE}", ">Unserved power|MW",
+        ">Limits broken", "Finding",
     ]  # fmt: skip
+    more = f" The worst {OUTAGES} of {len(rows)}:" if len(rows) > OUTAGES else ""
+    return f'<p class="foot">{_examined(outages)}{more}</p>' + (table(heads, rows[:OUTAGES], "outages") if rows else "")
+
+
+def _short(value: float, decimals: int) -> Cell:
+    """Return what is unserved; nothing unserved is a plain 0."""
+    return Cell("0", "n") if value == 0.0 else figure_cell(value, decimals)
+
+
+def _brief(finding: str) -> str:
+    """Return the first sentence of a finding as a reader sees it, cut where it is long.
+
+    >>> _brief("no answer found: the flow would turn; 2 m3/d. Take less there")
+    'The flow would turn; 2 m\u00b3/d'
+    """
+    told = finding.removeprefix("no answer found: ").split(". ")[0].removesuffix(".").replace("m3", "m\u00b3")
+    return sentence(told if len(told) <= LONG else told[:LONG].rsplit(" ", 1)[0] + "\u2026")
+
+
+def _examined(outages: xr.Dataset) -> str:
+    """Say how many losses were examined, how they ended, and what their words mean."""
     left_out, at = int(outages.attrs.get("left_out", 0)), str(outages.attrs.get("at", ""))
-    said = f"{plural(len(names), 'single loss', 'single losses')} examined" + (
-        f" of {len(names) + left_out}, the most loaded first" if left_out else ""
+    count, counts = outages.sizes["outage"], tally(outages)
+    said = f"{plural(count, 'single loss', 'single losses')} examined" + (
+        f" of {count + left_out:,}, the most loaded first" if left_out else ""
     )
-    said += f", steady state after each{' at ' + at if at else ''}: {quiet} without any consequence"
-    more = (
-        f", the worst {OUTAGES} of {len(rows)} others below"
-        if len(rows) > OUTAGES
-        else ", the others below"
-        if rows
-        else ""
-    )
-    return f'<p class="foot">{esc(said + more)}.</p>' + (table(heads, rows[:OUTAGES], "outages") if rows else "")
+    said += f", steady state after each{' at ' + at if at else ''}: "
+    said += ", ".join(f"{n:,} {word}" for word, n in counts.items() if n) + "."
+    if counts[REFUSED]:
+        said += " Refused by physics: what is asked for cannot flow with the set-points as they are."
+    if counts[NO_ANSWER]:
+        said += " No answer: the solver found none, which does not prove that there is none."
+    return esc(said)
 
 
 # ------------------------------------------------------------------------------------------------- estimated
 
+SURE = {"high": "high", "medium": "medium", "low": "synthetic or inferred"}  # confidence, word in the key
+BAR_WIDTH, BAR_HEIGHT = 220.0, 12.0  # px
 
-def confidence(shown: Shown) -> str:
-    """Return how many rows of each table are well known, likely, synthetic."""
+
+def data_quality(shown: Shown) -> str:
+    """Return how many rows of each kind are well known, likely, synthetic; nothing where no row says so."""
+    *kinds, whole = quality(shown.network)
+    if not whole.rows:
+        return ""
+    extra = [f for f in ("computed", "unsaid") if getattr(whole, f)]
+    heads = [
+        "Kind", "Share of rows", ">Rows", ">In service", ">High", ">Medium", ">Low", ">Low share|%",
+        *({"computed": ">Computed", "unsaid": ">Not said"}[f] for f in extra), ">With a source",
+    ]  # fmt: skip
     rows = []
-    for kind, t in shown.network.tables.items():
-        if not len(t) or "confidence" not in t.columns:
-            continue
-        given = [str(c) for c in t["confidence"]]
-        counts = [given.count(c) for c in ("high", "medium", "low", "computed", "")]
-        cells = [Cell(str(c) if c else NONE, "n") for c in counts]
-        rows.append([text(sentence(kind.replace("_", " "))), Cell(str(len(given)), "n"), *cells])
-    return (
-        table(["Table", ">Rows", ">High", ">Medium", ">Low: synthetic", ">Computed", ">Not stated"], rows)
-        if rows
-        else ""
+    for q in (*kinds, whole):
+        counts = [q.rows, q.in_service, q.high, q.medium, q.low]
+        more = [getattr(q, f) for f in extra]
+        cells = [
+            text(sentence(q.kind.replace("_", " "))), Cell(_shares(q), "bar"), *map(_count, counts),
+            figure_cell(100.0 * q.synthetic), *map(_count, more), _count(q.sourced),
+        ]  # fmt: skip
+        rows.append(_total(*cells) if q is whole else cells)
+    swatch = "".join(f"<span>{_bar([(0.0, 26.0, level)], 26.0)}{word}</span>" for level, word in SURE.items())
+    return f'<div class="legend">{swatch}</div>' + table(heads, rows, "quality")
+
+
+def _count(rows: int) -> Cell:
+    return Cell(f"{rows:,}" if rows else NONE, "n")
+
+
+def _shares(q: Quality) -> str:
+    """Return the bar of one kind, full width = all its rows."""
+    parts, x = [], 0.0
+    for level in SURE:
+        width = BAR_WIDTH * getattr(q, level) / q.rows
+        if width > 0.0:
+            parts.append((x, width, level))
+        x += width
+    said = ", ".join(f"{number(100.0 * getattr(q, level) / q.rows, 0)} % {word}" for level, word in SURE.items())
+    return _bar(parts, BAR_WIDTH, said)
+
+
+def _bar(parts: list[tuple[float, float, str]], width: float, label: str = "") -> str:
+    """Return a flat bar of parts: left, width, confidence."""
+    drawn = "".join(
+        tag("rect", x=x + 0.5, y=0.5, width=max(w - 1.0, 0.5), height=BAR_HEIGHT - 1.0, cls=f"sure {level}")
+        for x, w, level in parts
     )
+    return figure(width, BAR_HEIGHT, drawn, label, "bar")
 
 
-def synthetic_share(shown: Shown) -> tuple[int, int]:
-    """Return how many rows are of low confidence, of how many."""
-    low = total = 0
-    for t in shown.network.tables.values():
-        if len(t) and "confidence" in t.columns:
-            total += len(t)
-            low += sum(str(c) == "low" for c in t["confidence"])
-    return low, total
+def synthetic_share(shown: Shown) -> str:
+    """Say how many rows are synthetic or inferred, of all and without what only measures or sets the network."""
+    *kinds, whole = quality(shown.network)
+    if not whole.rows:
+        return "No row of the case states how sure it is."
+    said = f"{_share(whole.low, whole.rows)} are synthetic or inferred."
+    own = [q for q in kinds if q.kind not in ("instruments", "setpoints")]
+    low, rows = sum(q.low for q in own), sum(q.rows for q in own)
+    return said if rows in (0, whole.rows) else f"{said} Without instruments and set-points: {_share(low, rows)}."
+
+
+def _share(low: int, rows: int) -> str:
+    return f"{low:,} of {rows:,} rows ({number(100.0 * low / rows, 0)} %)"
 
 
 def standard_conditions(shown: Shown) -> str:
@@ -415,6 +471,26 @@ def choices(shown: Shown) -> str:
             )
         )
     return table(["Choice", "Value"], [[text(a), Cell(esc(b), "wrap")] for a, b in rows])
+
+
+def facts(rows: list[dict[str, str]]) -> str:
+    """Return the facts that a text names, each with its source."""
+    return (
+        table(
+            ["Fact", "What it says", "Source", "Confidence"],
+            [
+                [
+                    text(f["entry"]),
+                    *(Cell(esc(f.get(c, "")), "wrap") for c in ("what", "source")),
+                    text(f.get("confidence", "")),
+                ]
+                for f in rows
+            ],
+            "facts",
+        )
+        if rows
+        else ""
+    )
 
 
 def sources(shown: Shown) -> str:

@@ -26,6 +26,7 @@ KINDS = ("pipes", "compressors", "supplies", "lines", "transformers", "transform
 HOMES = ("city", "town", "home", "heating")
 PARTS = 8  # parts of the gas network that one loss may leave to be balanced
 NEGLIGIBLE = 1e-6  # of the largest delivery: less is not a cut
+UNSERVED = ("unserved_gas", "unserved_export", "unserved_power")
 SOLVED, REFUSED, NO_ANSWER = "solved", "refused by physics", "no answer"
 
 
@@ -269,33 +270,45 @@ def _words(b: Break) -> str:
     return f"{b.element}: {quantity} {b.value / scale:.{digits}f}{unit}, {side} {b.limit / scale:.{digits}f}"
 
 
+def consequence(found: xr.Dataset) -> NDArray[np.bool_]:
+    """Tell which losses have a consequence: they leave something unserved, break a limit, or have no answer."""
+    values = [found[v].values for v in (*UNSERVED, "breaks") if v in found]
+    hurt = np.any([v > 0.0 for v in values], axis=0) | (found["finding"].values.astype(str) != "")
+    return np.asarray(hurt | (found["status"].values != SOLVED))
+
+
+def tally(found: xr.Dataset) -> dict[str, int]:
+    """Return how many losses ended how, in words: without consequence, with, refused by physics, no answer."""
+    status, hurt = found["status"].values, consequence(found)
+    return {
+        "without consequence": int((~hurt).sum()),
+        "with": int((hurt & (status == SOLVED)).sum()),
+        REFUSED: int((status == REFUSED).sum()),
+        NO_ANSWER: int((status == NO_ANSWER).sum()),
+    }
+
+
+def ranked(found: xr.Dataset) -> xr.Dataset:
+    """Return the losses worst first: those without an answer, then by what is unserved, then by broken limits.
+
+    What is unserved is weighed on one scale [W]: gas by its heat (about 48 MJ/kg), homes and power before exports.
+    """
+    rank = np.array([(NO_ANSWER, REFUSED, SOLVED).index(str(s)) for s in found["status"].values])
+    home, export, power = (found[v].values for v in UNSERVED)
+    harm = 48e6 * (2.0 * home + export) + 2.0 * power
+    return found.isel(outage=np.lexsort((-found["breaks"].values, -harm, rank)))
+
+
 def _table(rows: list[dict[str, object]]) -> xr.Dataset:
-    rank = {NO_ANSWER: 0, REFUSED: 1, SOLVED: 2}
-    rows.sort(key=lambda r: (rank[str(r["status"])], -_harm(r), -float(str(r["breaks"]))))
     units = {
         "unserved_gas": "kg s-1",
         "unserved_export": "kg s-1",
         "unserved_power": "W",
-        "mismatch": "1",
         "breaks": "1",
+        "mismatch": "1",
     }
     data = {
         key: ("outage", [r[key] for r in rows], {"units": units[key]} if key in units else {})
-        for key in (
-            "kind",
-            "status",
-            "unserved_gas",
-            "unserved_export",
-            "unserved_power",
-            "breaks",
-            "finding",
-            "mismatch",
-        )
+        for key in ("kind", "status", *UNSERVED, "breaks", "finding", "mismatch")
     }
-    return xr.Dataset(data, coords={"outage": [r["outage"] for r in rows]})
-
-
-def _harm(row: dict[str, object]) -> float:
-    """Weigh what is unserved on one scale [W]: gas by its heat (about 48 MJ/kg), homes before exports."""
-    home, export, power = (float(str(row[k])) for k in ("unserved_gas", "unserved_export", "unserved_power"))
-    return 48e6 * (2.0 * home + export) + 2.0 * power
+    return ranked(xr.Dataset(data, coords={"outage": [r["outage"] for r in rows]}))
