@@ -56,7 +56,8 @@ def draw(n, loops=40, seed=1):
         if (i, j) not in have and (j, i) not in have:
             have.add((i, j))
             pipes.append((i, j, far[j]))
-    taken = np.where(random.uniform(size=n) < 0.5, random.uniform(0.2, 1.0, n), 0.0)
+    size = min(1.0, 600.0 / n)  # one country, however finely drawn
+    taken = np.where(random.uniform(size=n) < 0.5, random.uniform(0.2, 1.0, n), 0.0) * size
     taken[order[0]] = 0.0
     carried = taken.copy()
     for i in order[:0:-1]:
@@ -64,9 +65,9 @@ def draw(n, loops=40, seed=1):
     net = pp.create_empty_network(fluid="lgas")
     pp.create_junctions(net, n, pn_bar=60.0, tfluid_k=288.15)
     for k, (a, b, far) in enumerate(pipes):
-        flow = carried[b] if k < n - 1 else 5.0
+        flow = carried[b] if k < n - 1 else 5.0 * size
         pp.create_pipe_from_parameters(
-            net, int(a), int(b), length_km=max(0.5, 360.0 * far * (600.0 / n) ** 0.5),
+            net, int(a), int(b), length_km=max(0.5 * size, 360.0 * far),
             inner_diameter_mm=1e3 * float(np.clip(0.12 * np.sqrt(flow + 1.0), 0.15, 1.4)), k_mm=0.05,
         )  # fmt: skip
     pp.create_ext_grid(net, int(order[0]), p_bar=70.0, t_k=288.15)
