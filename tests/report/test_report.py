@@ -143,11 +143,11 @@ def test_refusal_and_no_answer_have_their_own_words(day):
         ("Unknown", "no answer", 0.0, 0.0, 0.0, 0, "no answer found: the mismatch stopped falling"),
     )
     assert list(lost["outage"].values) == ["Unknown", "Refused", "At home", "Abroad", "Quiet"]
-    assert tally(lost) == {"without consequence": 1, "with": 2, "refused by physics": 1, "no answer": 1}
+    assert tally(lost) == {"with consequence": 2, "without consequence": 1, "refused by physics": 1, "no answer": 1}
     html = page(Shown(day), lost)
     text = checked(html)
     assert "5 single losses examined" in text
-    assert "1 without consequence, 2 with, 1 refused by physics, 1 no answer." in text
+    assert "2 with consequence, 1 without consequence, 1 refused by physics, 1 no answer." in text
     assert "Refused by physics. The demand cannot flow at <X>" in text
     assert "Take less" not in text
     assert "No answer. The mismatch stopped falling" in text

@@ -416,7 +416,11 @@ def synthetic_share(shown: Shown) -> str:
     said = f"{_share(whole.low, whole.rows)} are synthetic or inferred."
     own = [q for q in kinds if q.kind not in ("instruments", "setpoints")]
     low, rows = sum(q.low for q in own), sum(q.rows for q in own)
-    return said if rows in (0, whole.rows) else f"{said} Without instruments and set-points: {_share(low, rows)}."
+    return (
+        said
+        if rows in (0, whole.rows) or whole.low == whole.rows
+        else f"{said} Without instruments and set-points: {_share(low, rows)}."
+    )
 
 
 def _share(low: int, rows: int) -> str:

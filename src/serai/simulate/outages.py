@@ -278,11 +278,11 @@ def consequence(found: xr.Dataset) -> NDArray[np.bool_]:
 
 
 def tally(found: xr.Dataset) -> dict[str, int]:
-    """Return how many losses ended how, in words: without consequence, with, refused by physics, no answer."""
+    """Return how many losses ended how, in words: with consequence, without, refused by physics, no answer."""
     status, hurt = found["status"].values, consequence(found)
     return {
+        "with consequence": int((hurt & (status == SOLVED)).sum()),
         "without consequence": int((~hurt).sum()),
-        "with": int((hurt & (status == SOLVED)).sum()),
         REFUSED: int((status == REFUSED).sum()),
         NO_ANSWER: int((status == NO_ANSWER).sum()),
     }
