@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -455,9 +455,10 @@ class _Job:
 
 
 def fits(columns: Sequence[tuple[str, str]], outputs: Sequence[str] | None) -> bool:
-    """Tell whether a table and what is wanted of it can run in lanes: values of Knowns, and results that are columns."""
+    """Tell whether a table can run in lanes: it holds values, and what is wanted of it are columns."""
     kept = {variable for variable, _, _ in KEPT}
-    return not any(q in (*PARAMETERS, "open") for q, _ in columns) and (outputs is None or set(outputs) <= kept)
+    same = not any(q in (*PARAMETERS, "open") for q, _ in columns)
+    return same and (outputs is None or set(outputs) <= kept)
 
 
 class GasSolver:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
-from serai.lanes import fmuladd, load, maximum, splat, store
+from serai.lanes import fmuladd, load, maximum, splat, store, where
 from serai.sparse.lane_lu import solve_lanes
 from serai.system.no_laws import assemble, remember, residual
 
@@ -107,10 +107,13 @@ def newton(
             for k in range(template.size):
                 store(X, k, splat(template[k], lanes))
             assemble(x, program, varied, B, X, lanes)
-        largest = splat(0.0, lanes)
+        # the sum tells what is not a number; a maximum that does so for every row would take twice the time
+        largest, total = splat(0.0, lanes), splat(0.0, lanes)
         for i in range(n):
-            largest = maximum(largest, abs(load(B, i, lanes)))
-        store(worst, 0, largest)
+            b = abs(load(B, i, lanes))
+            largest = where(b > largest, b, largest)
+            total += b
+        store(worst, 0, largest + (total - total))
         going, most = 0, 0.0
         for l in range(width):
             if not worst[l] < np.inf:
@@ -144,7 +147,7 @@ def newton(
         for k in range(n):
             c, dz = np.intp(unknowns[k]), load(B, k, lanes)
             store(x, c, load(x, c, lanes) - dz * scales[k])
-            change = maximum(change, abs(dz))
+            change = where(abs(dz) > change, abs(dz), change)
         store(moved, 0, change)
         longest = 0.0
         for l in range(width):
