@@ -120,4 +120,4 @@ class AcBatch:
                 if answers.state[s] == CONVERGED:
                     prove_range(grid, proof, table, answers, s, s + 1, w, EIGHT)
 
-        share(slow.size, self.threads, second_try)
+        share(slow.size, self.threads if slow.size > 4 * WIDTH else 1, second_try)  # waking helpers takes as long

@@ -14,7 +14,7 @@ Work done once a network (`ac_grid.Layout`): order, places of the factors, the b
 The first step of every scenario that starts there needs no factors of its own. A branch that is out in a lane is taken
 away from that lane's balances and slopes behind the pass; buses that lose every way to a reference there are dead:
 their rows become d x = 0 and their answer NaN. Lanes that are done are frozen. A block leaves behind lanes that are
-far from an answer when the others have theirs: the caller gathers them into new blocks, where steps are shortened
+far from an answer when most others are near theirs: the caller gathers them into new blocks, where steps are shortened
 until the mismatch falls. Reactive limits are tried per lane when it has converged (complementarity, as in
 `simulate.modes`): a lane with a switch goes on.
 
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 LOAD, HELD, EITHER = 0, 1, 2  # what a bus knows: Q; its magnitude; one of them, by lane
 WAITING, CONVERGED, SLOW, LOST, CYCLING = 0, 1, 2, 3, 4  # what became of a scenario
-FAR = 1e-2  # per unit: a lane with a larger mismatch is left behind when others of its block are done
+FAR = 1e-2  # per unit: a lane with a larger mismatch is left behind when half of its block is below
 NEAR = 1e-4  # per unit: below, the factors of the last step serve once more
 FIRST_CAP, CAREFUL_CAP, SWITCH_CAP = 8, 24, 40  # steps
 LONGEST = 0.8  # rad: a step turns no voltage by more, and changes none by more than 1.3
-SHORTEST = 1.0 / 64.0  # share of a step: where even this does not lower the mismatch there is no answer nearby
+SHORTEST = 1.0 / 16.0  # share of a step: where even this does not lower the mismatch there is no answer nearby
 SLACK = 1e-7  # dead band of the tests of reactive limits, as in simulate.modes
 PATIENCE, LIMIT = 4, 10  # switches of one bus before it waits its turn, and before it is called a cycle
 
@@ -600,7 +600,7 @@ def solve_range(
                     take_out(grid, table, scenarios[l], l, w, slopes, lanes)
             measured = False
             largest(w, lanes)
-            waiting, finished, switched, farthest = 0, 0, 0, 0.0
+            waiting, near, finished, switched, farthest = 0, 0, 0, 0, 0.0
             for l in range(width):
                 if state[l] == WAITING:
                     error = w.small[l]
@@ -619,6 +619,7 @@ def solve_range(
                     else:
                         waiting += 1
                         farthest = max(farthest, error)
+                        near += error <= FAR
                 if state[l] != WAITING:
                     finished += 1
             if waiting + switched == 0:
@@ -629,13 +630,14 @@ def solve_range(
                 slopes_wanted, kept = True, False
                 steps += 1
                 continue
-            if finished > 0 and farthest > FAR and steps > 1:
-                waiting = 0
+            if steps > 1 and farthest > FAR and 2 * (finished + near) >= width:
+                waiting, farthest = 0, 0.0
                 for l in range(width):
                     if state[l] == WAITING and w.small[l] > FAR:
                         state[l] = SLOW
                     elif state[l] == WAITING:
                         waiting += 1
+                        farthest = max(farthest, w.small[l])
                 if waiting == 0:
                     break
             if shared and steps == 0:
