@@ -165,3 +165,16 @@ def test_scenarios_that_lanes_leave_are_solved_alone(ready, monkeypatch):
         np.testing.assert_allclose(answer.x[s], ready.single(values[s]), rtol=1e-9, atol=1e-9)
     none = ready.batch.solve(ready.columns, values, alone=False)
     assert np.isnan(none.x).all()
+
+
+def test_what_cannot_flow_costs_no_search_and_is_no_answer(ready):
+    values = ready.draw(64, 0.05)
+    good = ready.batch.solve(ready.columns, values)
+    values[::9] *= 50.0
+    answer = ready.batch.solve(ready.columns, values)
+    lost = set(np.flatnonzero(answer.status != CONVERGED))
+    sunk = {s for s in range(0, 64, 9) if s not in lost and answer.x[s].min() < 0.0}  # an answer, for a job to refuse
+    assert lost | sunk == set(range(0, 64, 9))
+    assert set(answer.drained) | set(answer.alone) == lost
+    rest = np.setdiff1d(np.arange(64), list(lost | sunk))
+    np.testing.assert_allclose(answer.x[rest], good.x[rest], rtol=1e-9, atol=1e-9)

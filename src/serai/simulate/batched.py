@@ -324,7 +324,10 @@ class _Job:
         self.X[scenarios] = answer.x
         self.iterations[scenarios] += answer.iterations
         good = answer.status == CONVERGED
-        left += [int(s) for s in scenarios[~good]]
+        drained = {int(scenarios[k]) for k in answer.drained}
+        for s in drained:
+            self._fail(s, REFUSED, "no answer found: the pressures on the way to one are far below zero")
+        left += [int(s) for s in scenarios[~good] if int(s) not in drained]
         wanted: dict[Modes, list[int]] = defaultdict(list)
         devices = self.prepared.runner.modes.devices
         at = {int(c): k for k, c in enumerate(self.columns)}

@@ -55,8 +55,9 @@ if TYPE_CHECKING:
 __all__ = ["CONVERGED", "NOT_A_NUMBER", "PIVOT_LOST", "UNFINISHED", "Answer", "Batch", "Days"]
 
 WIDE = (0.0,) * 16  # what the laws compute of their parameters alone is shared by more scenarios than with eight
-FIRST, LATER = (12, 1), (40, 40)  # Newton steps at most, and how many of them a last quarter of a block takes alone
+FIRST, LATER = (12, 1), (16, 16)  # Newton steps at most, and how many of them a last quarter of a block takes alone
 OLD = ("m_old", "mass_old")  # parameters that hold the state of one step ago: each scenario has its own
+DRAINED = -0.5  # of the highest pressure
 BLOCKS_AT_ONCE = 4  # that a thread takes from the pile
 
 INNER = '@njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)'
@@ -174,12 +175,14 @@ class Answer:
     status      CONVERGED, or why not (n_scenario,)
     iterations  Newton steps (n_scenario,)
     alone       scenarios that were solved one by one
+    drained     scenarios that were not, because Newton ends deep below zero pressure: what they ask for cannot flow
     """
 
     x: Floats
     status: Ints
     iterations: Ints
     alone: tuple[int, ...] = ()
+    drained: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -339,13 +342,24 @@ class Batch:
 
             self._share(order.size, WIDE, work)
             order = order[found[order] == UNFINISHED]
-        left = np.flatnonzero((found != CONVERGED) & np.isfinite(table).all(axis=1)) if alone else np.empty(0, np.intp)
+        left = np.flatnonzero((found != CONVERGED) & np.isfinite(table).all(axis=1))
+        drained = left[self._drained(keep, out[left])]
+        left = np.setdiff1d(left, drained) if alone else np.empty(0, np.intp)
         for s in left:
             x, status, taken = self._alone(given, table[s], tolerance)
             out[s], found[s] = x[keep], status
             steps[s] += taken
         out[found != CONVERGED] = np.nan
-        return Answer(out, found, steps, tuple(int(s) for s in left))
+        return Answer(out, found, steps, tuple(int(s) for s in left), tuple(int(s) for s in drained))
+
+    def _drained(self, keep: Ints, x: Floats) -> NDArray[np.bool_]:
+        """Tell which last points (n, n_wanted) of scenarios without an answer lie deep below zero pressure."""
+        system = self.closed.system
+        if "pressure" not in system.equations.columns or not len(x):
+            return np.zeros(len(x), bool)
+        block = system.equations.columns["pressure"]
+        pressures = x[:, (keep >= block.first) & (keep < block.first + len(block))]
+        return np.asarray((pressures < DRAINED * system.pressure_scale).any(axis=1))
 
     def _table(self, columns: ArrayLike, values: ArrayLike) -> tuple[Ints, Floats]:
         given = np.asarray(columns, np.int64)
