@@ -435,8 +435,8 @@ class _GridSolver:
         self.nodes = np.array([power.at(b) for b in study.dims["bus"]], np.int64)
         self.alike = np.array_equal(self.nodes, np.arange(batch.layout.n))
         # a value in these columns may be missing without a trace in the voltages
-        tacit = {k for k, (quantity, _) in enumerate(columns) if quantity in ("in_service", "magnitude")}
-        self.tacit = sorted(tacit | set(plan.idle))
+        self.bounded = [k for k, (quantity, _) in enumerate(columns) if quantity in ("in_service", "magnitude")]
+        self.tacit = np.array(sorted(set(self.bounded) | set(plan.idle)), np.int64)
 
     def solve(self, values: Floats, into: Found | None = None, *, out: Any = None) -> Found:
         """Solve every row of values (n_scenarios, n_columns); `out`: branches that are out of each scenario."""
@@ -471,7 +471,9 @@ class _GridSolver:
     def _bad(self, values: Floats) -> dict[int, str]:
         """Return what is wrong with values whose absence the voltages would not show."""
         found: dict[int, str] = {}
-        for k in self.tacit:
+        if self.tacit.size == 0 or (not self.bounded and np.isfinite(values[:, self.tacit]).all()):
+            return found
+        for k in self.tacit.tolist():
             quantity, where = self.columns[k]
             x = values[:, k]
             wrong = ~np.isfinite(x)

@@ -266,9 +266,13 @@ class Layout:
             now = 0.0 if not found or found[0][1] == 2 else self._now(quantity, where)
             if found is None or now != now:  # noqa: PLR0124 - nan: nothing is known there yet
                 return f"{quantity} of {where} differs between scenarios"
-            if all(what != 2 and self.reference[node] for node, what, _ in found):
+            # a reactive power where the magnitude is held, or a power at a reference, moves no voltage
+            silent = [
+                what != 2 and (self.reference[node] or (what == 1 and self.magnitude_known[node]))
+                for node, what, _ in found
+            ]
+            if all(silent):
                 idle.append(k)
-                continue
             for node, what, by in found:
                 if what != 2:
                     (P, Q)[what][node] -= by * now
@@ -359,7 +363,7 @@ class Plan:
     """What the columns of a table change in one grid: made once, for any number of tables.
 
     effects   (column, node, 0 P | 1 Q | 2 magnitude, factor); switched  (column, branch) of columns in_service
-    idle      columns that change nothing where they are
+    idle      columns whose absence the voltages may not show
     """
 
     def __init__(
