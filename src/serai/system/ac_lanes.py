@@ -49,7 +49,7 @@ FAR = 1e-2  # per unit: a lane with a larger mismatch is left behind when half o
 NEAR = 1e-4  # per unit: below, the factors of the last step serve once more
 FIRST_CAP, CAREFUL_CAP, SWITCH_CAP = 8, 24, 40  # steps
 LONGEST = 0.8  # rad: a step turns no voltage by more, and changes none by more than 1.3
-SHORTEST = 1.0 / 16.0  # share of a step: where even this does not lower the mismatch there is no answer nearby
+SHORTEST = 1.0 / 64.0  # share of a step: where even this does not lower the mismatch there is no answer nearby
 SLACK = 1e-7  # dead band of the tests of reactive limits, as in simulate.modes
 PATIENCE, LIMIT = 4, 10  # switches of one bus before it waits its turn, and before it is called a cycle
 
