@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 MISTAKES, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
 SHOWN = 25  # outages that are printed
-CHUNK = 8  # outages between two looks at the clock
-WHOLE, LEAST = 8.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
+CHUNK = 16  # outages between two looks at the clock
+WHOLE, LEAST = 11.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
 BEGUN = time.perf_counter()
 
 app = typer.Typer(
