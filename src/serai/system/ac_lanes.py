@@ -435,7 +435,7 @@ def begin(grid: Grid, table: Table, w: Work, lanes: Lanes) -> None:  # pragma: n
 
 
 @inner
-def limit_of(grid: Grid, k: int, side: int) -> float:  # pragma: no cover - compiled only
+def limit_of(grid: Grid, k: int, side: int) -> float:  # pragma: no cover - tested compiled only
     """Return the reactive power [pu] of a bus at its limit; 0 where its magnitude is held."""
     if side == 0:
         return 0.0
@@ -445,7 +445,7 @@ def limit_of(grid: Grid, k: int, side: int) -> float:  # pragma: no cover - comp
 @inner
 def reactive(
     grid: Grid, table: Table, scenario: int, i: int, l: int, w: Work, n: int
-) -> float:  # pragma: no cover - compiled only
+) -> float:  # pragma: no cover - tested compiled only
     """Return what reactive power [pu] bus i takes into the grid in one lane."""
     e, f = w.e[i * n + l], w.f[i * n + l]
     c, d = grid.own_g[i] * e - grid.own_b[i] * f, grid.own_g[i] * f + grid.own_b[i] * e
@@ -469,7 +469,7 @@ def reactive(
 @inner
 def switch(
     grid: Grid, table: Table, scenario: int, l: int, w: Work, lanes: Lanes
-) -> int:  # pragma: no cover - compiled only
+) -> int:  # pragma: no cover - tested compiled only
     """Try the reactive limits of a lane that has converged: how many buses were switched, -1 where one cycles."""
     n = len(lanes)
     count = 0
