@@ -10,6 +10,11 @@ import re  # noqa: E402 - the thread counts come first
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# no limit of time for one example: a machine beside other work is slow, and compilation is part of a first call
+settings.register_profile("serai", deadline=None)
+settings.load_profile("serai")
 
 ROOT = Path(__file__).parent.parent
 
