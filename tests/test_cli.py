@@ -48,7 +48,7 @@ def test_the_command_line_itself_loads_nothing_heavy():
         "import serai.cli\n"
         "print(*(m for m in ('numpy', 'numba', 'xarray', 'pandas', 'scipy') if m in sys.modules))"
     )
-    folder = str(Path(cli.__file__).parent)
+    folder = str(Path(cli.__file__).parent.parent)
     done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

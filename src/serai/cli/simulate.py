@@ -1,26 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: one command per job, each a few lines over the library.
-
-Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 a check found mistakes,
-2 a mistake in what was asked or a network without an answer, 3 a fault of Serai itself, 130 interrupted.
-"""
+"""Commands that solve: a day, a steady state, outages, replays of what happened."""
 
 from __future__ import annotations
 
-import functools
 import json
-import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serai.errors import CaseError, SeraiError
+from serai.cli.command import BEGUN, MISTAKES, AsJson, Case, Day, Hour, guarded, progress
+from serai.errors import SeraiError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,127 +20,11 @@ if TYPE_CHECKING:
     from serai.network import Network
     from serai.simulate import Replay, Result
 
-MISTAKES, REFUSED, FAULT, INTERRUPTED = 1, 2, 3, 130
 SHOWN = 25  # outages that are printed
 CHUNK = 16  # outages between two looks at the clock
 WHOLE, LEAST = 11.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
-BEGUN = time.perf_counter()
-
-app = typer.Typer(
-    name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-    help="One model of a country's gas pipelines and power grid.",
-)  # fmt: skip
-
-Case = Annotated[str, typer.Argument(help="A bundled case, a case folder, a GasLib .net or a MATPOWER .m file.")]
-Day = Annotated[str | None, typer.Option(help="Operating day of the case; not given = the case's own.")]
-Hour = Annotated[float | None, typer.Option(help="Hour of the day; not given = the day's mean.", min=0.0, max=24.0)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON, SI units.")]
 
 
-class _Settings:
-    """What holds for every command."""
-
-    debug = False
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from serai import __version__
-
-        typer.echo(f"serai {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def settings(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault.")] = False,
-    version: Annotated[  # noqa: ARG001 - the callback of the option does the work
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
-    ] = False,
-) -> None:
-    """One model of a country's gas pipelines and power grid."""
-    _Settings.debug = debug
-
-
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn errors into a text on standard error and an exit code: no traceback for what a user can mend."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **given: Any) -> None:
-        try:
-            command(*args, **given)
-        except SeraiError as error:
-            _complain(str(error))
-            raise typer.Exit(REFUSED) from None
-        except OSError as error:
-            _complain(f"{error.filename or 'file'}: {error.strerror or error}")
-            raise typer.Exit(REFUSED) from None
-        except KeyboardInterrupt:
-            _complain("interrupted; no file was left half-written")
-            raise typer.Exit(INTERRUPTED) from None
-        except typer.Exit:
-            raise
-        except Exception as fault:
-            if _Settings.debug:
-                raise
-            _complain(
-                f"fault in Serai: {type(fault).__name__}: {fault}\n"
-                f"the traceback is in {_log(fault)}; --debug shows it here"
-            )
-            raise typer.Exit(FAULT) from None
-
-    return run
-
-
-def _complain(text: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        Text("error: ", style="bold red") + Text(text, style="not bold")
-    )
-
-
-def _log(fault: Exception) -> Path:
-    """Append the traceback to the log of this user; return where it is."""
-    import tempfile
-    import traceback
-
-    text = (
-        time.strftime("%Y-%m-%d %H:%M:%S ")
-        + " ".join(sys.argv)
-        + "\n"
-        + "".join(traceback.format_exception(fault))
-        + "\n"
-    )
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    for folder in (state / "serai", Path(tempfile.gettempdir())):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "serai.log").open("a", encoding="utf-8") as log:
-                log.write(text)
-        except OSError:
-            continue
-        return folder / "serai.log"
-    return Path(os.devnull)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[float], None]]:
-    """Show a bar on standard error while it is a terminal; yields what takes the share done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
-
-
-# --------------------------------------------------------------------------------------------------------- commands
-
-
-@app.command()
 @guarded
 def run(  # noqa: PLR0917 - each is an option of its own
     case: Case,
@@ -166,7 +42,7 @@ def run(  # noqa: PLR0917 - each is an option of its own
     from serai.simulate import transient
 
     network = read(case, day=day)
-    with _progress("day") as done:
+    with progress("day") as done:
         result = transient(network, hours=hours, step=step, progress=done)
     left = max(LEAST, WHOLE - (time.perf_counter() - BEGUN)) if outage_time is None else outage_time
     lost = _outages_within(network, result, left) if left > 0.0 else None
@@ -181,43 +57,6 @@ def run(  # noqa: PLR0917 - each is an option of its own
         typer.echo(f"written  {path}")
 
 
-@app.command()
-@guarded
-def check(case: Case) -> None:
-    """List every mistake of a case; exit code 1 when there is any."""
-    from serai.network import read
-
-    try:
-        network = read(case)
-    except CaseError as error:
-        typer.echo(str(error))
-        raise typer.Exit(MISTAKES) from None
-    rows = sum(len(t) for t in network.tables.values())
-    typer.echo(f"{network.name}: no mistake in {rows:,} rows of {len(network.tables)} tables")
-
-
-@app.command()
-@guarded
-def convert(
-    source: Annotated[
-        str, typer.Argument(help="What to read: a GasLib .net, a MATPOWER .m, a case folder or a bundled case.")
-    ],
-    folder: Annotated[Path, typer.Argument(help="The case folder to write.")],
-    allow_loss: Annotated[
-        bool, typer.Option("--allow-loss", help="Go on without what cannot be carried over.")
-    ] = False,
-    scenario: Annotated[str | None, typer.Option(help="GasLib: the .scn file of the nomination.")] = None,
-) -> None:
-    """Write a network as a case folder that a person can edit in a spreadsheet."""
-    from serai.network import read, write
-
-    network = read(source, scenario=scenario, allow_loss=allow_loss)
-    write(network, folder)
-    rows = sum(len(t) for t in network.tables.values())
-    typer.echo(f"written  {folder}  ({rows:,} rows of {len(network.tables)} tables)")
-
-
-@app.command()
 @guarded
 def steady(case: Case, day: Day = None, hour: Hour = None, as_json: AsJson = False) -> None:
     """Solve one steady state and print its key figures."""
@@ -231,7 +70,6 @@ def steady(case: Case, day: Day = None, hour: Hour = None, as_json: AsJson = Fal
         _summary(result, None)
 
 
-@app.command()
 @guarded
 def outages(
     case: Case,
@@ -244,7 +82,7 @@ def outages(
     from serai.simulate import outages as lose
 
     network = read(case, day=day)
-    with _progress("outages") as done:
+    with progress("outages") as done:
         found = lose(network, hour=hour, progress=done)
     names = [str(n) for n in found["outage"].values]
     for k, name in enumerate(names[:limit]):
@@ -253,7 +91,6 @@ def outages(
     typer.echo(f"{len(names)} examined: {_ends(found)}; {min(limit, len(names))} shown")
 
 
-@app.command()
 @guarded
 def replay(
     case: Case,
@@ -278,7 +115,7 @@ def replay(
     if not own and scenario not in files:
         msg = f"{network.name} has no scenario {scenario!r}; there are {', '.join(files) or 'none'}"
         raise SeraiError(msg)
-    with _progress("replay") as done:
+    with progress("replay") as done:
         found = play(network, files.get(scenario, Path(scenario)), progress=done)
     _replayed(found)
     if not found.good:
@@ -297,7 +134,7 @@ def _outages_within(network: Network, result: Result, seconds: float) -> xr.Data
 
     names = _by_load(network, result)
     begun, parts, at = time.perf_counter(), [], 0
-    with _progress("outages") as done:
+    with progress("outages") as done:
         while at < len(names):
             parts.append(lose(network, elements=names[at : at + CHUNK]))
             at += CHUNK
@@ -403,12 +240,3 @@ def _plain(result: Result) -> dict[str, Any]:
         of = dict(zip(map(str, array[array.dims[0]].values), values, strict=True)) if array.dims else values[0]
         found["results"][str(name)] = {"units": array.attrs.get("units", ""), "values": of}
     return found
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-if __name__ == "__main__":
-    main()
