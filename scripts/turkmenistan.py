@@ -65,7 +65,7 @@ def instruments(net: Network) -> Table:
         row["address"] = {
             "iec104": f"{number}/{1000 + points[station]}",  # common address / information object
             "opcua": f"ns=2;s={row['name']}",
-            "modbus": f"{number}/{2 * (points[station] - 1)}",  # unit / first of two holding registers, float
+            "modbus": f"{number}/{3 * (points[station] - 1)}",  # unit / first of three registers: float, quality
             "mqtt": f"serai/{station}/{row['name']}",
         }[protocol]
     return table("instruments", rows)
