@@ -13,6 +13,7 @@ from serai.network.quantities import MEASURABLE, measurable_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from serai.network import Network
     from serai.simulate.labelled import Result
 
     Floats = NDArray[np.float64]
@@ -37,26 +38,34 @@ def measured(result: Result, quantity: str, where: str) -> Floats:
     Raises UnknownName for what cannot be measured there, or what the result does not hold (a gas temperature, the
     position of a switch). What does not run reads nan.
     """
-    network = result.network
+    parts = [_at(result, *place) for place in places(result.network, quantity, where)]
+    return np.asarray(parts[0] - parts[1]) if len(parts) == 2 else parts[0]
+
+
+def places(network: Network, quantity: str, where: str) -> list[tuple[str, str, str]]:
+    """Return where results hold a measurable quantity: (variable, dimension, name); two places for a difference.
+
+    Raises UnknownName for what cannot be measured there.
+    """
     kind = network.kind_of(where)
     if quantity not in measurable_of(kind):
         can = ", ".join(measurable_of(kind)) or "nothing"
         msg = f"{kind} have no {quantity!r} to measure ({where}); they have {can}"
         raise UnknownName(msg)
     t = network[kind]
-    node = t["node"][t.row(where)] if kind in ("supplies", "offtakes") else where
+    row = t.row(where)
     if quantity in _ENDS:
-        return _at(result, "pressure", "gas_node", str(t[_ENDS[quantity]][t.row(where)]))
+        return [("pressure", "gas_node", str(t[_ENDS[quantity]][row]))]
     if quantity == "pressure":
-        return _at(result, "pressure", "gas_node", str(node))
+        return [("pressure", "gas_node", str(t["node"][row]) if kind in ("supplies", "offtakes") else where)]
     if quantity == "pressure_drop":
-        ends = (_at(result, "pressure", "gas_node", str(t[end][t.row(where)])) for end in ("from_node", "to_node"))
-        return np.asarray(next(ends) - next(ends))
+        return [("pressure", "gas_node", str(t[end][row])) for end in ("from_node", "to_node")]
     if quantity in ("angle", "magnitude") and kind == "generators":
-        return _at(result, quantity, "bus", str(t["bus"][t.row(where)]))
+        return [(quantity, "bus", str(t["bus"][row]))]
     compressor_own = kind == "compressors" and quantity not in ("flow", "flow_out")
     dimension = "compressor" if compressor_own else _DIMENSION.get(kind, "gas_branch")
-    return _at(result, *_OWN.get(kind, {}).get(quantity, (quantity, dimension)), where)
+    variable, dimension = _OWN.get(kind, {}).get(quantity, (quantity, dimension))
+    return [(variable, dimension, where)]
 
 
 def _at(result: Result, variable: str, dimension: str, name: str) -> Floats:

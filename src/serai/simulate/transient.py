@@ -73,7 +73,7 @@ def transient(
     length, dt = 3600.0 * float(hours), seconds(step)
     events = sorted(events, key=lambda e: e.time)
     _check_times(length, dt, events)
-    job = _Day(network, tuple(knowns), tuple(events), cell=cell, start_hour=start_hour, q_limits=q_limits)
+    job = Running(network, tuple(knowns), tuple(events), cell=cell, start_hour=start_hour, q_limits=q_limits)
     n = round(length / dt)
     results = np.arange(n + 1) * dt
     stops = np.unique(np.concatenate([results, [e.time for e in events if 0.0 < e.time < length]]))
@@ -122,15 +122,20 @@ class _Segment:
 
 
 @dataclass
-class _Day:
-    """One transient job: the running system, its state, the ledger and what has been recorded."""
+class Running:
+    """A transient that goes on: the running system, its state, the ledger and what has been recorded.
+
+    `begin` once, then `advance` from one time to the next; `knowns` and `events` may be exchanged in between, so that
+    what comes next need not be known at the start. `record` keeps a state, `result` packs what was kept, `forget` lets
+    it go.
+    """
 
     network: Network
     knowns: tuple[Known | Series, ...]
     events: tuple[Event, ...]
-    cell: float
-    start_hour: float
-    q_limits: bool
+    cell: float = CELL
+    start_hour: float = 0.0
+    q_limits: bool = True
     segments: list[_Segment] = field(default_factory=list)
     ledger: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("supplied", "delivered", "burnt"), 0.0))
     totals: list[tuple[float, float, float]] = field(default_factory=list)
@@ -294,8 +299,13 @@ class _Day:
         segment.knowns.append(list(self.system.knowns))
         self.totals.append((self.ledger["supplied"], self.ledger["delivered"], self.ledger["burnt"]))
 
+    def forget(self) -> None:
+        """Let go of what was recorded; state and ledger go on."""
+        self.segments = [_Segment(self.system)]
+        self.totals.clear()
+
     def result(self) -> Result:
-        """Pack everything recorded."""
+        """Pack everything recorded since the last `forget`."""
         dims = names_of(self.network)
         parts = []
         for s in self.segments:
