@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PROTOCOLS = ("iec104", "opcua", "modbus", "mqtt")
 FIRST_COMMAND_OBJECT = 6001  # IEC 104 information object of a station's first command
 FIRST_COMMAND_REGISTER = 5000  # its first Modbus holding register
+LONGEST_BLOCK = 125  # registers in one answer: MODBUS Application Protocol V1.1b3, 6.3
 REGISTERS = {"int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "float64": 4}  # 16 bits each
 
 
@@ -72,7 +73,8 @@ class ModbusAddress:
     words     `big`: the register with the most significant word first; `little`: last
     scale     value in the instrument's unit = scale x what stands there
     table     `holding` (function 3) or `input` (function 4) registers
-    quality   register with the quality bits of `Quality` (low byte), the one after the value if not said; None = none
+    quality   register with the quality bits of `Quality` (low byte), the one after the value if not said; None = none;
+              read together with the value, so the registers between the two must exist
     """
 
     unit: int
@@ -316,6 +318,8 @@ def _modbus(text: str) -> ModbusAddress:
     last = register + REGISTERS[kind] - 1
     if max(last, quality or 0) > 0xFFFF or (quality is not None and (quality < 0 or register <= quality <= last)):
         raise ValueError(f"registers go from 0 to 65535, and the quality stands apart from the value, got {text!r}")
+    if quality is not None and max(quality, last) - min(quality, register) >= LONGEST_BLOCK:
+        raise ValueError(f"value and quality are read together, so within {LONGEST_BLOCK} registers, got {text!r}")
     return ModbusAddress(unit, register, kind, words, scale, table, quality)
 
 
