@@ -12,7 +12,10 @@ SeraiError
 ├── NotConverged         Newton ended without an answer
 │   └── ModeCycle        limits and modes kept switching each other
 ├── PhysicsRefused       an answer exists on paper only: a pressure below zero, a demand that cannot flow
-└── BadTimes             a time step, horizon or event that does not fit
+├── BadTimes             a time step, horizon or event that does not fit
+├── NotStored            readings could not be stored: disk full, server lost; nothing of the batch was
+│   └── BatchConflict    a batch id came again with other content
+└── SegmentChanged       a sealed part of the history differs from its hash
 """
 
 from __future__ import annotations
@@ -133,3 +136,30 @@ class PhysicsRefused(SeraiError):  # noqa: N818 - reads as what happened
 
 class BadTimes(SeraiError):  # noqa: N818 - reads as what happened
     """A step, horizon or event time that does not fit."""
+
+
+class NotStored(SeraiError):  # noqa: N818 - reads as what happened
+    """Readings could not be stored and nothing of their batch was; `reason` is the name under which it is counted."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        """Keep the name of the reason beside the text."""
+        self.reason = reason
+        super().__init__(text)
+
+
+class BatchConflict(NotStored):
+    """A batch id came again with other content; `batch` names it."""
+
+    def __init__(self, text: str, batch: str) -> None:
+        """Keep the batch id beside the text."""
+        self.batch = batch
+        super().__init__(text, "other content under the same batch id")
+
+
+class SegmentChanged(SeraiError):  # noqa: N818 - reads as what happened
+    """A sealed part of the history differs from the hash under which it was sealed; `file` names it."""
+
+    def __init__(self, text: str, file: str) -> None:
+        """Keep the file beside the text."""
+        self.file = file
+        super().__init__(text)
