@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The field: simulated stations over a simulated network, with the faults of real ones.
+
+`readings` gives what they would send without sockets, with the truth beside it; `serve` runs them as protocol servers.
+"""
+
+from serai.field.recording import Recording, readings
+from serai.field.scenario import (
+    Forgery,
+    Label,
+    Leak,
+    MeterFault,
+    Metering,
+    Operation,
+    Scenario,
+    Silence,
+    Status,
+    Theft,
+    Truth,
+)
+
+__all__ = [
+    "Forgery", "Label", "Leak", "MeterFault", "Metering", "Operation", "Recording", "Scenario", "Silence", "Status",
+    "Theft", "Truth", "readings",
+]  # fmt: skip
