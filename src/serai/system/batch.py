@@ -34,17 +34,16 @@ from serai.lanes import EIGHT
 from serai.laws import LAWS
 from serai.sparse import lane_lu
 from serai.sparse.lane_lu import TRUSTED, lay_out
-from serai.system import lane_newton
+from serai.system import lane_newton, tracing
 from serai.system.closed import TOLERANCE
 from serai.system.kernels import written
 from serai.system.lane_newton import CONVERGED, NOT_A_NUMBER, PIVOT_LOST, UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from serai.laws import Law
     from serai.system.closed import Closed
     from serai.system.equations import Stamp
 
@@ -57,110 +56,41 @@ __all__ = ["CONVERGED", "NOT_A_NUMBER", "PIVOT_LOST", "UNFINISHED", "Answer", "B
 WIDE = (0.0,) * 16  # what the laws compute of their parameters alone is shared by more scenarios than with eight
 FIRST, LATER = (12, 1), (16, 16)  # Newton steps at most, and how many of them a last quarter of a block takes alone
 OLD = ("m_old", "mass_old")  # parameters that hold the state of one step ago: each scenario has its own
+MEMORY = tuple((o,) for o in OLD)
 DRAINED = -0.5  # of the highest pressure
 BLOCKS_AT_ONCE = 4  # that a thread takes from the pile
 
-INNER = '@njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)'
-
-LAW = '''"""Generated from serai.laws: lanes of the law {name}. Do not edit."""
-
-import numpy as np
-from numba import njit
-
-from serai.lanes import load, store
-from {module} import {function} as formula
-
-
-{inner}
-def residual(x, instances, varied, B, lanes):
-    """Add the value of every instance to the scaled residual."""
-    columns, parameters, rows, row_scales, slots, slot_scales = instances
-    for i in range(columns.shape[0]):
-        {values} = formula({arguments})
-{adding}
-
-
-{inner}
-def assemble(x, instances, varied, B, X, lanes):
-    """Add value and slopes of every instance to the scaled residual and the matrix."""
-    columns, parameters, rows, row_scales, slots, slot_scales = instances
-    for i in range(columns.shape[0]):
-        {values} = formula({arguments})
-{adding}
-{sloping}
-
-
-{inner}
-def remember(x, instances, varied, lanes):
-    """Write what the state x holds to the parameters of one step ago."""
-    columns, parameters, rows, row_scales, slots, slot_scales = instances
-    for i in range(columns.shape[0]):
-        {remembering}
-'''
-
-
-def law_source(law: Law, varied: tuple[str, ...]) -> str:
-    """Return the text of the module that runs a law in lanes; `varied` parameters differ between lanes."""
-    n, rows = len(law.columns), law.rows
-    columns = [f"load(x, np.intp(columns[i, {k}]), lanes)" for k in range(n)]
-    parameters = [
-        f"load(varied, i * {len(varied)} + {varied.index(p)}, lanes)" if p in varied else f"parameters[i, {k}]"
-        for k, p in enumerate(law.parameters)
-    ]
-    names = [f"f{r}" for r in range(rows)] + [f"s{r}_{k}" for r in range(rows) for k in range(n)]
-    adding, sloping = [], []
-    for r in range(rows):
-        adding += [f"r{r} = np.intp(rows[i, {r}])", f"store(B, r{r}, load(B, r{r}, lanes) + f{r} * row_scales[i, {r}])"]
-        for k in range(n):
-            e = r * n + k
-            sloping += [
-                f"t{e} = np.intp(slots[i, {e}])",
-                f"store(X, t{e}, load(X, t{e}, lanes) + s{r}_{k} * slot_scales[i, {e}])",
-            ]
-    remembering = "pass"
-    if varied == ("m_old",):
-        remembering = f"store(varied, i, {columns[law.columns.index('m')]})"
-    elif varied == ("mass_old",):  # the law says -(V rho - mass_old) rate: what it says of rate 1 and no mass before
-        given = {"rate": "1.0", "mass_old": "0.0"}
-        at = [given.get(p, q) for p, q in zip(law.parameters, parameters, strict=True)]
-        remembering = f"store(varied, i, -formula({', '.join([*columns, *at])})[0])"
-    return LAW.format(
-        inner=INNER, name=law.name, module=law.module, function=law.function, values=", ".join(names),
-        arguments=", ".join([*columns, *parameters]), adding=_indented(adding), sloping=_indented(sloping),
-        remembering=remembering,
-    )  # fmt: skip
-
-
-def _indented(lines: Iterable[str]) -> str:
-    return "\n".join(" " * 8 + line for line in lines)
-
 
 @cache
-def loops(laws: tuple[tuple[str, tuple[str, ...], bool], ...]) -> Any:
-    """Return the module of `lane_newton` for laws (name, varied parameters, whether the slopes are constant)."""
-    modules = []
-    for name, varied, _ in laws:
-        tag = "_".join(["serai_lanes", name, *varied])
-        written(tag, law_source(LAWS[name], varied))
-        modules.append(tag)
+def loops(laws: tuple[tuple[str, tuple[str, ...], tuple[str, ...], bool], ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Return the module of `lane_newton` for laws, and the module of each.
+
+    laws  (name, parameters that differ between scenarios, parameters that are 0, whether the slopes are constant)
+    """
+    modules, texts = [], ""
+    for name, varied, zero, _ in laws:
+        text = tracing.source(LAWS[name], varied, zero)
+        texts += text
+        modules.append(written(f"serai_lanes_{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}", text))
     calls: dict[str, list[str]] = {"assemble": [], "residual": [], "remember": []}
-    for k, (_, varied, constant) in enumerate(laws):
+    for k, (_, varied, _, constant) in enumerate(laws):
         just = f"l{k}.residual(x, program[{k}], varied[{k}], B, lanes)"
         calls["residual"].append(just)
         calls["assemble"].append(just if constant else f"l{k}.assemble(x, program[{k}], varied[{k}], B, X, lanes)")
-        calls["remember"] += [f"l{k}.remember(x, program[{k}], varied[{k}], lanes)"] * bool(varied)
-    head = ["from numba import njit", *(f"import {m} as l{k}" for k, m in enumerate(modules))]
+        calls["remember"] += [f"l{k}.remember(x, program[{k}], varied[{k}], lanes)"] * (varied in MEMORY)
+    head = ["from numba import njit", *(f"import {m.__name__} as l{k}" for k, m in enumerate(modules))]
     arguments = {"assemble": "x, program, varied, B, X, lanes", "residual": "x, program, varied, B, lanes",
                  "remember": "x, program, varied, lanes"}  # fmt: skip
     text = "\n".join(head)
     for function, lines in calls.items():
         body = "\n".join(f"    {line}" for line in lines or ["pass"])
-        text += f"\n\n\n{INNER}\ndef {function}({arguments[function]}):\n{body}\n"
+        text += f"\n\n\n{tracing.INNER}\ndef {function}({arguments[function]}):\n{body}\n"
     # code compiled before is kept: it must not outlive what it calls
     pattern = _source_of(lane_newton)
-    digest = hashlib.sha256((text + pattern + _source_of(lane_lu)).encode()).hexdigest()[:16]
+    digest = hashlib.sha256((texts + text + pattern + _source_of(lane_lu)).encode()).hexdigest()[:16]
     written(f"serai_laws_{digest}", text)
-    return written(f"serai_newton_{digest}", pattern.replace("serai.system.no_laws", f"serai_laws_{digest}"))
+    newton = written(f"serai_newton_{digest}", pattern.replace("serai.system.no_laws", f"serai_laws_{digest}"))
+    return newton, tuple(modules)
 
 
 def _source_of(module: Any) -> str:
@@ -238,22 +168,41 @@ class Batch:
             name: tuple(o for o in OLD if o in LAWS[name].parameters and self._moving(name)) for name in groups
         }
         kinds = (np.uint32, np.float64, np.uint32, np.float64, np.uint32, np.float64)
-        self._program = tuple(
-            tuple(
+        program = [
+            [
                 np.ascontiguousarray(np.concatenate([part[k] for _, part in parts], axis=1).T, kind)
                 for k, kind in enumerate(kinds)
-            )
+            ]
             for parts in groups.values()
+        ]
+        self._parameters = [instances[1] for instances in program]
+        zero = [self._zero(name, given) for name, given in zip(groups, self._parameters, strict=True)]
+        self._loops, self._laws = loops(
+            tuple((name, self._varied[name], z, constant[name]) for name, z in zip(groups, zero, strict=True))
         )
+        for instances, law in zip(program, self._laws, strict=True):
+            instances[1] = np.empty((instances[1].shape[0], max(1, law.KEPT)))
+        self._program = tuple(tuple(instances) for instances in program)
+        self._prepare()
         unknowns = np.empty(closed.n, np.uint32)
         unknowns[p.column_place] = closed.free
         scales = closed.column_scales[unknowns]
         X, D = np.append(np.bincount(p.slots, values[inside], minlength=self.n_slots), 0.0), np.empty(closed.n)
         lane_newton.factor(p.starts, p.diagonal, p.columns, p.targets, X, D, EIGHT[:1])
         self._pattern = (p.starts, p.diagonal, p.columns, p.targets, template, unknowns, scales, X, D)
-        self._loops = loops(tuple((name, self._varied[name], constant[name]) for name in groups))
         self._desks: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
         self._width = 0
+
+    def _zero(self, name: str, parameters: Floats) -> tuple[str, ...]:
+        """Return the parameters (n, n_parameter) of a law that are 0 in every instance and every scenario."""
+        moving = (*self._varied[name], "rate") if self._varied[name] else ()
+        symbols = LAWS[name].parameters
+        return tuple(p for p, x in zip(symbols, parameters.T, strict=True) if p not in moving and not x.any())
+
+    def _prepare(self) -> None:
+        """Compute what every instance needs of its parameters alone."""
+        for law, parameters, instances in zip(self._laws, self._parameters, self._program, strict=True):
+            law.prepare(parameters, instances[1])
 
     def _moving(self, law: str) -> bool:
         """Whether the instances of a law remember the state of one step ago."""
@@ -435,6 +384,7 @@ class Batch:
 
     def _pace(self, length: float) -> None:
         """Put the length of the time step into every law that has one."""
-        for name, instances in zip(self._groups, self._program, strict=True):
+        for name, parameters in zip(self._groups, self._parameters, strict=True):
             if self._varied[name]:
-                instances[1][:, LAWS[name].parameters.index("rate")] = 1.0 / length
+                parameters[:, LAWS[name].parameters.index("rate")] = 1.0 / length
+        self._prepare()
