@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The estimate of a network's state from its readings, once or scan after scan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serai.errors import NotClosed, SeraiError
+from serai.estimate.doubts import Memory, confirmed_units, stuck_stations, wrong_units
+from serai.estimate.findings import Finding, some
+from serai.estimate.frame import Laws, frame
+from serai.estimate.given import aligned, all_of, given, sigma_of
+from serai.estimate.meters import STATUS, Functions, readable
+from serai.estimate.problem import Problem
+from serai.estimate.result import Estimate
+from serai.simulate.certificate import certify
+from serai.simulate.steady import ACCEPTED
+from serai.sparse import structural_check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.estimate.given import Given
+    from serai.estimate.meters import Meter
+    from serai.estimate.problem import Answer
+    from serai.known import Known
+    from serai.network import Network
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+
+def estimate(network: Network, readings: Any, *, exact: Iterable[Known] = (), hour: float | None = None) -> Estimate:
+    """Estimate the state of gas and power together from readings; the laws hold exactly.
+
+    network   what exists; its set-points are no facts here, they only say where the search starts. Exact are zero
+              withdrawals where nothing is attached, the reference angle, positions, taps, steps and statuses
+    readings  Knowns (sigma 0 holds exactly, above 0 is weighed), a `Readings` batch, or a table: a DataFrame or the
+              path of a CSV file with columns value and unit, and tag, or quantity and where with sigma
+    exact     more Knowns that hold exactly: positions, statuses, set-points known to be kept
+    hour      of the profiles of the set-points from which the search starts
+
+    What is wrong with readings is found and told in `Estimate.findings`, never raised. Raises NotClosed where exact
+    Knowns contradict each other, and SeraiError where there is nothing to estimate from.
+    """
+    found = given(network, readings)
+    return Estimator(network, found.meters, exact=exact, hour=hour).run(found)
+
+
+class Estimator:
+    """Estimates one network again and again: what does not depend on the readings is done once.
+
+    network  what exists
+    meters   those that may read; not given = the case's instruments
+    exact    Knowns that hold exactly
+    hour     of the profiles of the set-points from which the first search starts
+    """
+
+    def __init__(
+        self, network: Network, meters: Sequence[Meter] | None = None, *, exact: Iterable[Known] = (),
+        hour: float | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.exact, self.hour = network, tuple(exact), hour
+        own, instruments = all_of(network)
+        taken = own if meters is None else meters
+        self.meters = tuple(m for m in taken if m.quantity not in STATUS and readable(network, m.quantity, m.where))
+        spans = {m: i for m, i in zip(own, instruments, strict=True)}
+        middle = [spans[m] if m in spans else None for m in self.meters]
+        self._typical = np.array([
+            np.nan if i is None else sigma_of(i, 0.25 * (i.high - i.low) if i.high > i.low else 0.0) for i in middle
+        ])  # fmt: skip
+        self._problems: dict[tuple[Known, ...], Problem] = {}
+        self._last: Floats | None = None
+        self.memory = Memory.of(len(self.meters))
+
+    def run(self, readings: Any) -> Estimate:
+        """Estimate from one scan, starting where the last one ended."""
+        found = readings if hasattr(readings, "findings") else given(self.network, readings)
+        values, sigmas = self._in_order(found)
+        findings = list(found.findings)
+        problem = self.problem(found.exact, sigmas)
+        idle = problem.functions.idle & np.isfinite(values)
+        if idle.any():
+            names = tuple(self.meters[k].name for k in np.flatnonzero(idle))
+            text = f"{some(names)}: not running (out of service, dead, or fed by nothing); set aside"
+            findings.append(Finding("not running", names, text, set_aside=True))
+        used = np.isfinite(values) & ~problem.functions.idle
+        self.memory.see(values)
+        stuck = stuck_stations(self.meters, self.memory, used)
+        used &= ~np.isin([m.name for m in self.meters], [n for s in stuck for n in s.where]) if stuck else True
+        suspects = self._suspects(problem, np.where(used, values, np.nan), sigmas)
+        used[list(suspects)] = False
+        weight = np.asarray(np.where(used, 1.0 / sigmas**2, 0.0), np.float64)
+        answer = self._search(problem, values, weight)
+        made = self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck))
+        return self._with_findings(made, suspects)
+
+    # ---------------------------------------------------------------------------------------------------------- prepared
+
+    def problem(self, exact: Iterable[Known] = (), sigmas: Floats | None = None) -> Problem:
+        """Return the matrix of this network under more exact Knowns; laid out once for each set of them."""
+        key = (*self.exact, *exact)
+        if key not in self._problems:
+            made = frame(self.network, key, [(m.quantity, m.where) for m in self.meters], self.hour)
+            laws, functions = Laws(made.system, made.fixed), Functions(made, self.meters)
+            if not laws.n:
+                msg = f"{self.network.name}: nothing to estimate: no part of it runs, or everything is exact"
+                raise SeraiError(msg)
+            _contradictions(laws)
+            typical = self._typical if sigmas is None else np.where(np.isfinite(sigmas), sigmas, self._typical)
+            known = typical[np.isfinite(typical) & (typical > 0.0)]
+            middle = float(np.median(known)) if len(known) else 1.0
+            typical = np.where(np.isfinite(typical) & (typical > 0.0), typical, middle)
+            self._problems[key] = Problem(made, laws, functions, typical)
+        return self._problems[key]
+
+    def _in_order(self, found: Given) -> tuple[Floats, Floats]:
+        if len(found.meters) == len(self.meters) and all(
+            a is b for a, b in zip(found.meters, self.meters, strict=True)
+        ):
+            return np.array(found.values, float), np.array(found.sigmas, float)
+        return aligned(self.meters, found)
+
+    def _suspects(self, problem: Problem, values: Floats, sigmas: Floats) -> dict[int, tuple[float, str]]:
+        expected = np.full(len(values), np.nan)
+        if self._last is not None or problem.frame.steady:
+            problem.laws.x[:] = problem.frame.start if self._last is None else self._last
+            problem.slopes()
+            expected = np.where(problem.functions.idle, np.nan, problem.h)
+        return wrong_units(self.meters, values, sigmas, expected)
+
+    def _search(self, problem: Problem, values: Floats, weight: Floats) -> Answer:
+        """Search from the last answer, from the start, and at last coldly."""
+        tries = [(self._last, False)] if self._last is not None and len(self._last) == len(problem.laws.x) else []
+        tries += [(problem.frame.start, not problem.frame.steady), (problem.frame.start, True)]
+        for x, cold in tries:
+            answer = problem.solve(values, weight, np.asarray(x), cold=cold)
+            if answer.converged:
+                self._last = answer.x
+                return answer
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------------ result
+
+    def _result(
+        self, problem: Problem, answer: Answer, read: tuple[Floats, Floats, Flags, Floats],
+        findings: tuple[Finding, ...],
+    ) -> Estimate:  # fmt: skip
+        values, sigmas, used, weight = read
+        system = problem.frame.system
+        mismatches = certify(system, answer.x)
+        worst = max((v for v, _ in mismatches.values()), default=0.0)
+        converged, reason = answer.converged, answer.reason
+        if converged and not worst <= ACCEPTED:
+            converged, reason = (
+                False,
+                f"the laws do not hold: recomputed outside the solver they are off by {worst:.1e}",
+            )
+        if not converged:
+            text = f"no estimate found: {reason}. The state is the last one tried: do not use it"
+            findings = (*findings, Finding("not converged", (), text))
+        return Estimate(
+            system.network, self.meters, values, sigmas, used, answer.residuals, answer.x, converged,
+            reason, answer.steps, mismatches, findings, problem, weight, answer.multipliers,
+        )  # fmt: skip
+
+    def _with_findings(self, made: Estimate, suspects: dict[int, tuple[float, str]]) -> Estimate:
+        """Add what the estimate itself says about its readings: units confirmed, and what no reading tells."""
+        more = []
+        if suspects:
+            more += confirmed_units(self.meters, made.values, made.sigmas, made.estimated, suspects)
+        if made.unobservable:
+            names = tuple(dict.fromkeys(name for _, name in made.unobservable))
+            listed = [f"{q.replace('_', ' ')} of {n}" for q, n in made.unobservable]
+            text = f"too few readings: nothing tells the {some(listed)}; the rest is estimated"
+            more.append(Finding("too few", names, text))
+        object.__setattr__(made, "findings", (*made.findings, *more))
+        return made
+
+
+def _contradictions(laws: Laws) -> None:
+    """Refuse exact Knowns that leave some laws more equations than unknowns."""
+    r, c = laws._all_rows, laws._all_columns  # noqa: SLF001 - the triplets of the class that `Laws` extends
+    inside = c >= 0
+    defect = structural_check(laws.system.equations.size, laws.n, r[inside], c[inside])
+    if defect is None or not len(defect.rows):
+        return
+    eq = laws.system.equations
+    rows = [" of ".join(eq.row_name(int(k))) for k in defect.rows]
+    touched = np.isin(r, defect.rows)
+    given_twice = _givens(laws, set(int(k) for k in r[touched]))
+    msg = (
+        f"{laws.system.network.name}: exact Knowns contradict each other around the {some(rows, 4)}"
+        f"{': ' + some(given_twice) if given_twice else ''}. Take one back, or give it a sigma above 0"
+    )
+    raise NotClosed(msg, twice=given_twice)
+
+
+def _givens(laws: Laws, rows: set[int]) -> list[str]:
+    """Return the exact Knowns that touch the given rows and that somebody gave."""
+    found: dict[str, None] = {}
+    for s in laws.stamps:
+        touching = np.isin(s.rows, list(rows)).any(axis=0)
+        for column in s.columns[:, touching].ravel():
+            fixed = laws.fixed.get(int(column))
+            if fixed is not None and fixed.known.source not in ("default", "nothing is attached"):
+                found[f"{fixed.known.quantity} of {fixed.known.where}"] = None
+    return list(found)

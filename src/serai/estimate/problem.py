@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weighted least squares under exact laws: minimise sum ((z - h(x)) / sigma)^2 subject to F(x) = 0.
+
+Each Gauss-Newton step solves, with W = diag(1 / sigma^2), r = z - h(x), H and A the slopes of h and F,
+
+    [ H'WH + eps I    A'   ] [ dx      ]   [ H'W r - A' lambda ]
+    [ A           -delta I ] [ dlambda ] = [ -F                ]
+
+eps and delta only keep the matrix K regular: the right side is that of the exact problem, so the answer does not depend
+on them. Columns and rows are scaled so that the largest entries of K are about one. The pattern never changes: a reading
+that is missing has weight 0. K is symmetric but indefinite; its pivots are chosen once by size and sparsity, and watched.
+
+References: G. D. Hachtel, The sparse tableau approach to finite element assembly, in Sparse Matrix Computations, 1976;
+A. Gjelsvik, S. Aam, L. Holten, Hachtel's augmented matrix method, IEEE Trans. PAS-104 (1985), doi:10.1109/TPAS.1985.
+318793; R. J. Vanderbei, Symmetric quasidefinite matrices, SIAM J. Optim. 5 (1995), doi:10.1137/0805005.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from serai.errors import SingularSystem
+from serai.estimate.inverse import Inverse
+from serai.sparse import LU
+from serai.system.kernels import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from serai.estimate.frame import Frame, Laws
+    from serai.estimate.meters import Functions
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+    Flags = NDArray[np.bool_]
+
+EPS, DELTA = 1e-10, 1e-13  # beside the scaled entries of K, whose largest are about 1
+TOLERANCE = 1e-9  # of the last step and of the laws, in scaled units
+MOST_STEPS = 40
+SHORTEST = 1.0 / 256.0  # share of a step
+SOFT = 1e4  # a cold start lets the laws of the elements give so much in its first step
+
+
+@njit(cache=True, error_model="numpy")
+def weigh(
+    base: Floats, A: Floats, upper: Ints, lower: Ints, H: Floats, weight: Floats, rows: Ints,
+    first: Ints, second: Ints, pairs: Ints, K: Floats,
+) -> None:  # fmt: skip
+    """Fill K: its diagonal `base`, the slopes A of the laws above and below it, and H'WH from pairs of slopes."""
+    K[:] = base
+    for k in range(A.size):
+        K[upper[k]] = A[k]
+        K[lower[k]] = A[k]
+    for p in range(pairs.size):
+        a, b = first[p], second[p]
+        K[pairs[p]] += H[a] * H[b] * weight[rows[a]]
+
+
+@njit(cache=True, error_model="numpy")
+def gather(
+    A: Floats, a_rows: Ints, a_columns: Ints, multipliers: Floats, H: Floats, weighted: Floats, rows: Ints,
+    columns: Ints, n: int, rhs: Floats,
+) -> None:  # fmt: skip
+    """Fill the upper part of the right side: H'W r - A' lambda; `weighted` is W r."""
+    rhs[:n] = 0.0
+    for k in range(A.size):
+        rhs[a_columns[k]] -= A[k] * multipliers[a_rows[k]]
+    for k in range(H.size):
+        if columns[k] >= 0:
+            rhs[columns[k]] += H[k] * weighted[rows[k]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where the search ended.
+
+    x            all columns (n_column,), SI
+    residuals    z - h(x) (n_reading,), SI; nan where nothing is read
+    multipliers  lambda of each law, scaled (n_row,)
+    steps, converged, reason
+    broken       largest law that does not hold, scaled
+    """
+
+    x: Floats
+    residuals: Floats
+    multipliers: Floats
+    steps: int
+    converged: bool
+    reason: str
+    broken: float
+
+
+class Problem:
+    """The matrix of one frame and its meters, factored again and again.
+
+    n, m      free columns, rows of the laws
+    free      the free columns
+    unit, row_unit     SI value of one in each free column (n,), and of one in each row (m,)
+    """
+
+    def __init__(self, frame: Frame, laws: Laws, functions: Functions, sigma: Floats) -> None:
+        """Lay out K; `sigma` (n_reading,) are typical ones: they choose scales and pivots."""
+        self.frame, self.laws, self.functions = frame, laws, functions
+        self.n, self.m = laws.n, frame.system.equations.size
+        self.free = laws.free
+        local = np.full(frame.system.equations.columns.size, -1)
+        local[self.free] = np.arange(self.n)
+        self.h_rows, self.h_columns = functions.rows, local[functions.columns]
+        self.laws.x[:] = frame.start
+        self.multipliers = np.zeros(self.m)
+        self._read = functions.bind(laws.x)
+        self._bind()
+        self._equilibrate(sigma)
+        self._bind()
+        self._lay_out(sigma)
+
+    # --------------------------------------------------------------------------------------------------------- layout
+
+    def _bind(self) -> None:
+        """Bind the laws to a compressed list of their slopes, in the present scales."""
+        laws = self.laws
+        r, c = laws._all_rows, laws._all_columns  # noqa: SLF001 - the triplets of a base class of this floor's own
+        inside = c >= 0
+        keys, where = np.unique(r[inside] * self.n + c[inside], return_inverse=True)
+        self.a_rows, self.a_columns = (keys // max(self.n, 1)).astype(np.intp), (keys % max(self.n, 1)).astype(np.intp)
+        flat = np.full(r.size, keys.size)
+        flat[inside] = where
+        self._a = np.zeros(keys.size + 1)
+        at = 0
+        self._calls = []
+        for s, (rows, row_scales, slot_scales) in zip(laws.stamps, laws.scales(), strict=True):
+            slots = np.ascontiguousarray(flat[at : at + rows.size].reshape(rows.shape))
+            at += rows.size
+            self._calls.append((kernel(s.law).accumulate, (
+                laws.x, s.columns, s.parameters, s.rows, row_scales, slots, slot_scales, laws.residual, self._a,
+            )))  # fmt: skip
+        self.unit, self.row_unit = laws.column_scales[self.free], 1.0 / laws.row_scales
+        self._h_scale = np.where(self.h_columns >= 0, self.unit[self.h_columns], 0.0)
+
+    def slopes(self) -> None:
+        """Evaluate laws and readings at the present x: F, A, h, H in scaled units."""
+        self.laws.residual.fill(0.0)
+        self._a.fill(0.0)
+        for accumulate, arguments in self._calls:
+            accumulate(*arguments)
+        self.F, self.A = self.laws.residual, self._a[:-1]
+        self.h, slopes = self._read()
+        self.H = slopes * self._h_scale
+
+    def _equilibrate(self, sigma: Floats) -> None:
+        """Scale columns and rows so that the largest entries of K are about one (Ruiz 2001)."""
+        self.slopes()
+        H = np.abs(self.H) / sigma[self.h_rows]
+        of = self.h_columns
+        d = np.ones(self.n + self.m)
+        top = np.zeros(self.n)  # the diagonal of H'WH bounds its row well enough
+        np.add.at(top, of[of >= 0], H[of >= 0] ** 2)
+        a = np.abs(self.A)
+        for _ in range(6):
+            largest = np.zeros(self.n + self.m)
+            largest[: self.n] = top * d[: self.n] ** 2
+            value = a * d[self.a_columns] * d[self.n + self.a_rows]
+            np.maximum.at(largest, self.a_columns, value)
+            np.maximum.at(largest, self.n + self.a_rows, value)
+            d /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
+        self.laws.weigh(d[: self.n], d[self.n :])
+
+    def _lay_out(self, sigma: Floats) -> None:
+        """Find the slots of K and factor it once for typical values, which choose the pivots."""
+        n, m = self.n, self.m
+        order = np.argsort(self.h_rows, kind="stable")
+        order = order[self.h_columns[order] >= 0]
+        starts = np.searchsorted(self.h_rows[order], np.arange(self.functions.size + 1))
+        first, second = [], []
+        for i in range(self.functions.size):
+            mine = order[starts[i] : starts[i + 1]]
+            first.append(np.repeat(mine, len(mine)))
+            second.append(np.tile(mine, len(mine)))
+        self.first, self.second = (np.concatenate([*part, np.empty(0, np.intp)]).astype(np.intp)
+                                     for part in (first, second))  # fmt: skip
+        diagonal = np.arange(n + m)
+        self.k_rows = np.concatenate(
+            [diagonal, self.a_columns, n + self.a_rows, self.h_columns[self.first]]
+        ).astype(np.intp)  # fmt: skip
+        self.k_columns = np.concatenate(
+            [diagonal, n + self.a_rows, self.a_columns, self.h_columns[self.second]]
+        ).astype(np.intp)  # fmt: skip
+        self.slopes()
+        weight = 1.0 / sigma**2
+        H = self.H
+        values = np.concatenate([
+            np.r_[np.full(n, EPS), np.full(m, -DELTA)], self.A, self.A,
+            H[self.first] * H[self.second] * weight[self.h_rows[self.first]],
+        ])  # fmt: skip
+        self.lu = LU(n + m, self.k_rows, self.k_columns, values)
+        slots, a = self.lu.slots, len(self.A)
+        self.base = np.zeros(self.lu.size)
+        np.add.at(self.base, slots[: n + m], values[: n + m])
+        self._upper, self._lower = slots[n + m : n + m + a], slots[n + m + a : n + m + 2 * a]
+        self.pairs = slots[n + m + 2 * a :]
+        self.K = np.zeros(self.lu.size)
+        self.blind: dict[bytes, Ints] = {}
+        self._held = 0
+        self._inverse = Inverse(self.lu, self.k_rows, self.k_columns)
+
+    def hold(self, x: Floats, weight: Floats, token: int) -> None:
+        """Evaluate and factor at the columns x (n_column,) unless that was the last thing done for this token."""
+        if self._held == token:
+            return
+        self.laws.x[:] = x
+        self.slopes()
+        self.factor(weight)
+        self._held = token
+
+    def inverse(self) -> Floats:
+        """Return K^-1 at the place of every entry of K (n_entry,), for the matrix factored last."""
+        return self._inverse.entries(self.K)
+
+    # ---------------------------------------------------------------------------------------------------------- search
+
+    def factor(self, weight: Floats, base: Floats | None = None) -> None:
+        """Factor K at the present slopes with weights 1/sigma^2 (n_reading,), 0 where nothing is read."""
+        weigh(
+            self.base if base is None else base, self.A, self._upper, self._lower, self.H, weight, self.h_rows,
+            self.first, self.second, self.pairs, self.K,
+        )  # fmt: skip
+        self.lu.factor(self.K)
+
+    def solve(self, values: Floats, weight: Floats, x: Floats, *, cold: bool) -> Answer:
+        """Search from the columns x (n_column,) for readings `values` (n_reading,) with weights 1/sigma^2."""
+        self._held = 0
+        self.laws.x[:] = x
+        for column, fixed in self.frame.fixed.items():
+            self.laws.x[column] = fixed.value
+        self.multipliers[:] = 0.0
+        z = np.where(weight > 0.0, values, 0.0)
+        self.slopes()
+        reason, converged, penalty, steps = "", False, 0.0, 0
+        if cold:
+            self._approach(z, weight)
+        while steps < MOST_STEPS and not reason:
+            try:
+                step = self._step(z, weight)
+            except SingularSystem as error:
+                reason = f"the matrix is singular after {steps} steps: {error}"
+                break
+            penalty = max(penalty, 2.0 * float(np.max(np.abs(step[self.n :] + self.multipliers), initial=0.0)))
+            size = self._advance(step, z, weight, penalty)
+            steps += 1
+            if not np.isfinite(size):
+                reason = "the laws are not numbers along the step"
+            broken = float(np.max(np.abs(self.F), initial=0.0))
+            converged = size <= TOLERANCE and broken <= TOLERANCE
+            if converged:
+                break
+        reason = reason or ("" if converged else f"the steps are still above {TOLERANCE:g} after {steps} steps")
+        residuals = np.where(weight > 0.0, values - self.h, np.nan)
+        broken = float(np.max(np.abs(self.F), initial=0.0))
+        return Answer(self.laws.x.copy(), residuals, self.multipliers.copy(), steps, converged, reason, broken)
+
+    def _step(self, z: Floats, weight: Floats, base: Floats | None = None) -> Floats:
+        rhs = np.empty(self.n + self.m)
+        weighted = weight * (z - self.h)
+        gather(
+            self.A, self.a_rows, self.a_columns, self.multipliers, self.H, weighted, self.h_rows, self.h_columns,
+            self.n, rhs,
+        )  # fmt: skip
+        rhs[self.n :] = -self.F
+        self.factor(weight, base)
+        return self.lu.solve(rhs)
+
+    def _merit(self, z: Floats, weight: Floats, penalty: float) -> float:
+        r = z - self.h
+        return 0.5 * float(weight @ (r * r)) + penalty * float(np.abs(self.F).sum())
+
+    def _advance(self, step: Floats, z: Floats, weight: Floats, penalty: float) -> float:
+        """Take the step, or a part of it that makes the merit smaller; return its size beside the unknowns."""
+        n, laws = self.n, self.laws
+        before = laws.x[self.free].copy()
+        merit = self._merit(z, weight, penalty)
+        t = 1.0
+        size = float(np.max(np.abs(step[:n]) / (1.0 + np.abs(before) / self.unit), initial=0.0))
+        while True:
+            laws.x[self.free] = before + t * step[:n] * self.unit
+            self.slopes()
+            after = self._merit(z, weight, penalty)
+            if after <= merit * (1.0 + 1e-9) + 1e-9 or size <= 1e-6 or t <= SHORTEST:
+                break
+            t *= 0.5
+        self.multipliers += t * step[n:]
+        return size if t == 1.0 and np.isfinite(after) else (max(size, 1.0) if np.isfinite(after) else np.inf)
+
+    def _approach(self, z: Floats, weight: Floats) -> None:
+        """Take a first step in which balances hold and the laws of elements, whose slopes mean little yet, give way."""
+        base = self.base.copy()
+        soft = np.array([k for label, names, first, _ in self.frame.system.equations.row_blocks
+                         if label in ("momentum", "compression power") for k in range(first, first + len(names))],
+                        np.intp)  # fmt: skip
+        base[self.lu.slots[self.n + soft]] = -SOFT
+        base[self.lu.slots[: self.n]] += 1e-6
+        try:
+            step = self._step(z, weight, base)
+        except SingularSystem:
+            return
+        if np.isfinite(step).all():
+            self.laws.x[self.free] += step[: self.n] * self.unit
+            self.slopes()
