@@ -27,7 +27,7 @@ at an end of the span.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, isnan
+from math import hypot, isnan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -209,9 +209,11 @@ def _range(value, h):  # noqa: ANN001, ANN202 - compiled
 
 @njit(cache=True, nogil=True)
 def _sent_before(time, m, times):  # noqa: ANN001, ANN202 - compiled
-    if time > m.time:
-        return False
-    return bool((times == time).any())
+    if time <= m.time:
+        for earlier in times:
+            if earlier == time:
+                return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -220,7 +222,10 @@ def _clock(delay, m, delays, even, skew):  # noqa: ANN001, ANN202 - compiled
     delays[m.sent % DELAYS] = delay
     if delay < -skew:
         return _SKEW
-    behind = m.sent + 1 >= DELAYS and delays.min() > skew and delays.max() - delays.min() <= even
+    least = most = delay
+    for d in delays:
+        least, most = min(least, d), max(most, d)
+    behind = m.sent + 1 >= DELAYS and least > skew and most - least <= even
     return _SKEW if behind else 0
 
 
@@ -248,21 +253,43 @@ def _live(reading, h, m, values, limits):  # noqa: ANN001, ANN202 - compiled
 
 @njit(cache=True, nogil=True)
 def _spike(value, h, m, values, factor):  # noqa: ANN001, ANN202 - compiled
-    last = np.empty(RECENT)
+    jump = abs(value - values[(m.live - 1) % WINDOW])
+    if not jump > factor * h.sigma:  # the scale is at least this: most readings end here
+        return False
+    recent = np.empty(RECENT)
     for j in range(RECENT):
-        last[j] = values[(m.live - 1 - j) % WINDOW]
-    before = last[0]
-    median = np.median(last)
-    scale = max(1.4826 * np.median(np.abs(last - median)), np.hypot(h.sigma, h.share * median))
-    return abs(value - median) > factor * scale and abs(value - before) > factor * scale
+        recent[j] = values[(m.live - 1 - j) % WINDOW]
+    median = _middle(recent)
+    for j in range(RECENT):
+        recent[j] = abs(recent[j] - median)
+    scale = max(1.4826 * _middle(recent), sqrt(h.sigma**2 + (h.share * median) ** 2))
+    return jump > factor * scale and abs(value - median) > factor * scale
+
+
+@njit(cache=True, nogil=True)
+def _middle(numbers):  # noqa: ANN001, ANN202 - compiled
+    """Return the median of an odd number of numbers, which are sorted in place."""
+    for i in range(1, len(numbers)):
+        x, j = numbers[i], i
+        while j > 0 and numbers[j - 1] > x:
+            numbers[j] = numbers[j - 1]
+            j -= 1
+        numbers[j] = x
+    return numbers[len(numbers) // 2]
 
 
 @njit(cache=True, nogil=True)
 def _flat(h, values, noise):  # noqa: ANN001, ANN202 - compiled
-    least, most, mean = values.min(), values.max(), values.mean()
+    least = most = values[0]
+    mean = square = 0.0
+    for x in values:
+        least, most = min(least, x), max(most, x)
+        mean += x / WINDOW
     near = 1e-6 * (h.high - h.low)
     at_rest = h.rests and least == 0.0 and most == 0.0
     if least >= h.high - near or (most <= h.low + near and not at_rest):
         return True
-    scatter = np.sqrt(((values - mean) ** 2).sum() / (WINDOW - 1))
-    return h.kind == 3 and not at_rest and scatter < noise * np.hypot(h.sigma, h.share * mean)
+    for x in values:
+        square += (x - mean) ** 2
+    floor = noise**2 * (h.sigma**2 + (h.share * mean) ** 2)
+    return h.kind == 3 and not at_rest and square < floor * (WINDOW - 1)
