@@ -36,6 +36,7 @@ class Violation(StrEnum):
     SELECT_DIFFERS = "execute differs from select"
     SELECT_LATE = "execute after the select had run out"
     SELECTED_BY_OTHER = "selected by another controlling station"
+    BEYOND = "command's value beyond what the point takes"
     COMMAND_AGE = "command with a time tag too old or in the future"
     COMMAND_FAILED = "the command's handler failed"
     # peers: the connection is refused

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from serai.telemetry.iec104.apci import MODULO, Frame, Function, frame, i_frame, s_frame, split, u_frame
 from serai.telemetry.iec104.asdu import Asdu, parse
-from serai.telemetry.iec104.faults import LinkLost, Malformed, Violation
+from serai.telemetry.iec104.faults import LinkLost, Malformed, PeerRefused, Violation
+from serai.telemetry.iec104.tls import identity, reason
 from serai.telemetry.iec104.types import SIZES, Sizes
 from serai.telemetry.readings import now
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serai.telemetry.iec104.outbox import Outbox
+    from serai.telemetry.iec104.tls import Identity
 
 WRITE_AHEAD = 64 * 1024  # octets that may wait in the socket's own buffer before the link stops sending
 
@@ -76,19 +78,23 @@ class Seen(NamedTuple):
 class Owner(Protocol):
     """The station that a link belongs to."""
 
-    def started(self, link: Link) -> None:
+    def admit(self, link: Link, shown: Identity | None, /) -> None:
+        """Admit the peer, which showed a certificate or none; PeerRefused ends the connection."""
+        ...
+
+    def started(self, link: Link, /) -> None:
         """Take note that data may flow: STARTDT is confirmed."""
         ...
 
-    def stopped(self, link: Link) -> None:
+    def stopped(self, link: Link, /) -> None:
         """Take note that data may not flow: STOPDT is confirmed."""
         ...
 
-    def received(self, link: Link, asdus: list[Asdu], time: int) -> None:
+    def received(self, link: Link, asdus: list[Asdu], time: int, /) -> None:
         """Take ASDUs that arrived together at a time [µs]."""
         ...
 
-    def lost(self, link: Link, reason: str) -> None:
+    def lost(self, link: Link, reason: str, /) -> None:
         """Take note that the connection has ended."""
         ...
 
@@ -187,11 +193,11 @@ class Link(asyncio.Protocol):
             self._asked = {f: (self._heard, asked) for f, (_, asked) in self._asked.items()}
             self._tick()
 
-    def close(self, reason: str, violation: Violation | None = None, text: str = "") -> None:
+    def close(self, why: str, violation: Violation | None = None, text: str = "") -> None:
         """End the connection; the first reason counts."""
         if self._reason:
             return
-        self._reason = reason
+        self._reason = why
         if violation is not None:
             self.violated(violation, text, b"")
         if self._transport is not None:
@@ -221,12 +227,17 @@ class Link(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
         self._heard = self.loop.time()
+        try:
+            self.owner.admit(self, identity(transport.get_extra_info("ssl_object")))
+        except PeerRefused as refused:
+            self.close(str(refused.violation), refused.violation, str(refused))
+            return
         self.counts.add("connected")
         self._tick()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what was not acknowledged waits for the next connection."""
-        self._reason = self._reason or (f"{type(exc).__name__}: {exc}" if exc else "closed by the peer")
+        self._reason = self._reason or (reason(exc) if exc else "closed by the peer")
         self.counts.add(f"lost: {self._reason}")
         if self._timer is not None:
             self._timer.cancel()

@@ -30,7 +30,7 @@ class Sender(Protocol):
         """Send what the window allows."""
         ...
 
-    def close(self, reason: str) -> None:
+    def close(self, why: str) -> None:
         """End the connection."""
         ...
 
@@ -132,7 +132,8 @@ class Outbox:
         every = [*self._sent, *self._waiting]
         for queue in (self._sent, self._waiting, self._urgent):
             queue.clear()
-        self.keep(every)
+        self._waiting.extend(item for item in every if item.keep)
+        self._drop(sum(item.points for item in every if not item.keep), "peer away")
         self.wake()
 
     def retire(self) -> None:

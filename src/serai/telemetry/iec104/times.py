@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serai.errors import BadTimes
 from serai.telemetry.iec104.types import CP56
 
 if TYPE_CHECKING:
@@ -21,14 +22,21 @@ INVALID = 0x80  # IV, in the octet of the minute
 SUMMER = 0x80  # SU, in the octet of the hour
 _MINUTE, _HOUR, _DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 _SINCE_1970 = 360  # months before 2000
+FIRST = 946_684_800_000_000  # 2000-01-01, the first time that a tag can hold
+_AFTER = 4_102_444_800_000_000  # 2100-01-01
+
+
+def held(local: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return times [µs] as they are; BadTimes when a CP56Time2a cannot hold one."""
+    if local.size and not (local.min() >= FIRST and local.max() < _AFTER):
+        msg = "a CP56Time2a holds the years 2000 to 2099: a time is outside; are the times in microseconds?"
+        raise BadTimes(msg)
+    return local
 
 
 def cp56(time: NDArray[np.int64], offset: int = 0) -> NDArray[np.void]:
     """Return tags (n,) of times (n,) [µs]; `offset` [min] is what the clock is ahead of UTC."""
-    local = np.asarray(time, dtype=np.int64) + offset * _MINUTE
-    if len(local) and not (local.min() >= _YEAR_2000 and local.max() < _YEAR_2100):
-        msg = "a CP56Time2a holds the years 2000 to 2099: a time is outside; are the times in microseconds?"
-        raise ValueError(msg)
+    local = held(np.asarray(time, dtype=np.int64) + offset * _MINUTE)
     day, within = np.divmod(local, _DAY)
     date = day.astype("datetime64[D]")
     month = date.astype("datetime64[M]")
@@ -68,7 +76,3 @@ def near(tags: NDArray[np.void], received: NDArray[np.int64]) -> tuple[NDArray[n
     within = minute * _MINUTE + ms * 1000
     hour = (received - within + _HOUR // 2) // _HOUR
     return hour * _HOUR + within, (ms < 60_000) & (minute < 60) & (tags["minute"] & INVALID == 0)
-
-
-_YEAR_2000 = np.datetime64("2000-01-01", "us").astype(np.int64)
-_YEAR_2100 = np.datetime64("2100-01-01", "us").astype(np.int64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from serai.errors import SeraiError
 from serai.telemetry.iec104.times import cp56
 from serai.telemetry.iec104.types import LAYOUTS, TypeId
 
@@ -110,7 +111,7 @@ def elements(
 
     A value beyond the type's range becomes the end of the range, and its quality says OVERFLOW where the type has
     that bit (IEC 60870-5-101:2003, 7.2.6.3) or else INVALID; nan becomes 0 with INVALID. Commands and parameters
-    are refused instead (ValueError).
+    are refused instead (SeraiError).
     """
     layout = LAYOUTS[number]
     wanted = np.atleast_1d(np.asarray(value, dtype=np.float64))
@@ -118,7 +119,7 @@ def elements(
     if layout.tag:
         if time is None:
             msg = f"{layout.type.name} carries a time: give `time`"
-            raise ValueError(msg)
+            raise SeraiError(msg)
         tags = cp56(np.broadcast_to(np.asarray(time, dtype=np.int64), len(wanted)), offset)
         for name in made["time"].dtype.names or ():
             made["time"][name] = tags[name]
@@ -145,7 +146,7 @@ def _fitted(
     if bad.any() or beyond.any():
         if not LAYOUTS[kind].monitors:
             msg = f"{kind.name} holds {low:g} to {high:g}, got {wanted[bad | beyond][0]:g}"
-            raise ValueError(msg)
+            raise SeraiError(msg)
         marked[beyond] |= np.uint8(_OVERFLOW if LAYOUTS[kind].content in _CAN_OVERFLOW else _INVALID)
         marked[bad] |= np.uint8(_INVALID)
     fitted = np.clip(np.where(bad, 0.0, wanted), low, high)

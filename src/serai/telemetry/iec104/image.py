@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The image of the process at one common address: the last value of every information object, in columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serai.errors import SeraiError
+from serai.telemetry.iec104.asdu import Asdu, asdus
+from serai.telemetry.iec104.times import FIRST, held
+from serai.telemetry.iec104.types import LAYOUTS, SIZES, Cause, Sizes, TypeId
+from serai.telemetry.iec104.values import elements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+INVALID = 0x80 | 0x40  # not topical, invalid: what a point says before its first value
+_EVENTS = ("protection", "start", "output")  # told once, never interrogated
+
+
+@dataclass(frozen=True, slots=True)
+class InformationObject:
+    """A point or a command of a station.
+
+    address   1..16777215 with three octets
+    type      how it is sent or what it takes; a command is also taken with a time tag
+    group     1..16 to be in an interrogation group, counters 1..4; 0 = in none (the station's interrogation has all)
+    select    a command that must be selected before it is executed
+    low, high what a command may set
+    """
+
+    address: int
+    type: TypeId
+    group: int = 0
+    select: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+
+
+class Image:
+    """Last values of the points at one common address.
+
+    address (n,) rising, type (n,), group (n,), value (n,), quality (n,), time (n,) [µs since 1970 UTC]
+    """
+
+    def __init__(self, common_address: int, points: Iterable[InformationObject], sizes: Sizes = SIZES) -> None:
+        ordered = sorted(points, key=lambda p: p.address)
+        _check(common_address, ordered, sizes)
+        n = len(ordered)
+        self.common_address, self.sizes = common_address, sizes
+        self.address = np.array([p.address for p in ordered], np.int32)
+        self.type = np.array([p.type for p in ordered], np.uint8)
+        self.group = np.array([p.group for p in ordered], np.uint8)
+        self.value = np.zeros(n)
+        self.quality = np.full(n, INVALID, np.uint8)
+        self.time = np.full(n, FIRST, np.int64)
+        contents = [LAYOUTS[p.type].content for p in ordered]
+        self._total = np.array([c == "total" for c in contents], bool)
+        self._event = np.array([c in _EVENTS for c in contents], bool)
+        self._frozen = np.full(n, np.nan)
+        self._reading = 0  # number of the last freeze, 0..31
+
+    def places(self, addresses: ArrayLike) -> NDArray[np.intp]:
+        """Return the places (m,) of addresses (m,); SeraiError names an address that is none of the station's."""
+        wanted = np.asarray(addresses, dtype=np.int32).reshape(-1)
+        found = np.searchsorted(self.address, wanted)
+        known = np.append(self.address, -1)[found] == wanted
+        if not known.all():
+            first = wanted[~known][0]
+            raise SeraiError(f"common address {self.common_address} has no point {first}: the station was made without")
+        return found
+
+    def update(self, places: NDArray[np.intp], value: ArrayLike, quality: ArrayLike, time: ArrayLike) -> None:
+        """Take new values at places (m,); all broadcast. BadTimes for a time that no time tag can hold."""
+        held(np.asarray(time))
+        self.value[places] = value
+        self.quality[places] = quality
+        self.time[places] = time
+
+    def told(self, places: NDArray[np.intp], cause: int) -> Iterator[Asdu]:
+        """Yield ASDUs with the values at places, each as its own type, types in the order of their numbers."""
+        kinds = self.type[places]
+        for number in np.unique(kinds).tolist():
+            chosen = places[kinds == number]
+            made = elements(number, self.value[chosen], self.quality[chosen], self.time[chosen])
+            header = Asdu(number, cause, self.common_address, b"", 0)
+            yield from asdus(header, self.address[chosen], made, self.sizes)
+
+    def interrogated(self, group: int = 0) -> Iterator[Asdu]:
+        """Yield the answer to an interrogation of the station (group 0) or a group: no time tags, no counters."""
+        which = ~self._total & ~self._event & ((self.group == group) if group else True)
+        yield from self._untimed(np.flatnonzero(which), Cause.INTERROGATED + group, self.value)
+
+    def counted(self, group: int = 0) -> Iterator[Asdu]:
+        """Yield the answer to a counter interrogation of all (group 0) or a group: frozen values where frozen."""
+        shown = np.where(np.isnan(self._frozen), self.value, self._frozen)
+        yield from self._untimed(np.flatnonzero(self._counters(group)), Cause.COUNTERS + group, shown)
+
+    def freeze(self, group: int, *, hold: bool, reset: bool) -> None:
+        """Hold the present counts for later reading, set the running ones to 0, or both."""
+        which = self._counters(group)
+        if hold:
+            self._frozen[which] = self.value[which]
+            self._reading = (self._reading + 1) % 32
+        if reset:
+            self.value[which] = 0.0
+
+    def _counters(self, group: int) -> NDArray[np.bool_]:
+        return self._total & ((self.group == group) if group else np.bool_(1))
+
+    def _untimed(self, places: NDArray[np.intp], cause: int, shown: NDArray[np.float64]) -> Iterator[Asdu]:
+        kinds = np.array([LAYOUTS[n].untimed for n in self.type[places].tolist()], np.uint8)
+        for number in np.unique(kinds).tolist():
+            chosen = places[kinds == number]
+            made = elements(number, shown[chosen], self.quality[chosen])
+            if LAYOUTS[number].content == "total":
+                made["bcr_flags"] |= self._reading
+            header = Asdu(number, cause, self.common_address, b"", 0, sequence=True)
+            yield from asdus(header, self.address[chosen], made, self.sizes)
+
+
+def _check(common_address: int, points: Sequence[InformationObject], sizes: Sizes) -> None:
+    """Refuse addresses that are given twice or do not fit."""
+    last = (1 << 8 * sizes.address) - 1
+    if not 0 < common_address < (1 << 8 * sizes.common_address) - 1:
+        raise SeraiError(f"common address {common_address} does not fit: the last one means all, 0 none")
+    for address, count in Counter(p.address for p in points).items():
+        if count > 1 or not 0 < address <= last:
+            wrong = "is given twice" if count > 1 else f"must be 1..{last}"
+            raise SeraiError(f"common address {common_address}, object {address}: {wrong}")
