@@ -88,7 +88,8 @@ def _mistakes(texts: dict[str, str]) -> list[tuple[str, str]]:
     allowed = ("none", *POLICIES) if texts["protocol"] == "opcua" else ("none", "tls")
     if texts["security"] not in allowed:
         wrong.append(("security", f"must be one of {', '.join(allowed)}, got {texts['security']!r}"))
-    needed = {"none": (), "tls": ("authority",)}.get(texts["security"], _FILES)
+    one_sided = texts["security"] == "tls" and texts["protocol"] != "iec104"  # IEC 62351-3: both ends show who they are
+    needed = () if texts["security"] == "none" else ("authority",) if one_sided else _FILES
     wrong += [(c, f"must be given for security {texts['security']}") for c in needed if not texts[c]]
     if bool(texts["certificate"]) != bool(texts["key"]):
         wrong.append(("key", "certificate and key are given together"))
