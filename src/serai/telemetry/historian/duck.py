@@ -1,0 +1,476 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default engine: one process writes to a DuckDB file over ADBC, and seals past hours as Parquet segments.
+
+Rows enter the table `readings` together with their line of the ledger, in one transaction. Sealing takes an hour out of
+that table: the segment is written and safe first, then one transaction enters it in the table `segments` and deletes
+its rows, then the list that other processes read (`manifest.json`) is replaced. A kill in between leaves a file that no
+list names, which the next start removes. Late rows stay in the table until the next sealing gives them a segment of
+their own; `compact` merges the segments of one hour.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import adbc_driver_duckdb.dbapi as adbc
+import numpy as np
+import pyarrow as pa
+
+from serai.errors import NotStored, SeraiError
+from serai.telemetry.historian.engine import LEDGER, AlreadyThere, Engine, Entry, ToStore, entry_of, hour_of, to_arrow
+from serai.telemetry.historian.rows import EVER, HOUR, PLACES, Asked, Rows, ordered, together
+from serai.telemetry.historian.segments import MANIFEST, OPEN, TAGS, Segment, Segments, write_list
+from serai.telemetry.readings import Counts, Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS tags (number INTEGER, tag VARCHAR);
+CREATE TABLE IF NOT EXISTS ledger
+    (batch VARCHAR PRIMARY KEY, source VARCHAR, rows INTEGER, hash BLOB, earliest BIGINT, first BIGINT);
+CREATE TABLE IF NOT EXISTS readings
+    (tag INTEGER, time BIGINT, value DOUBLE, quality USMALLINT, received BIGINT, "row" BIGINT);
+CREATE TABLE IF NOT EXISTS segments (file VARCHAR, line VARCHAR);
+CREATE TABLE IF NOT EXISTS state (name VARCHAR, number BIGINT);
+"""
+FEW = 10_000  # rows: neighbouring hours with fewer share a segment
+MERGED = 16  # open files that are published before they are merged into one
+LEDGER_DAYS = 30.0
+
+
+class Duck:
+    """An engine on a DuckDB file that this process owns, and a folder of segments that everyone may read.
+
+    ledger_days   how long a batch id is remembered: longer than anyone retries or a bus keeps
+    """
+
+    name = "DuckDB"
+
+    def __init__(self, database: Path, folder: Path, *, ledger_days: float = LEDGER_DAYS) -> None:
+        self.database, self.folder, self.ledger_days = database, folder, ledger_days
+        self.register = Register()
+        self.counts = Counts(f"historian {database}")
+        self.segments = Segments(folder)
+        self.sealed: tuple[Segment, ...] = ()
+        self._write, self._read, self._keep = threading.RLock(), threading.Lock(), threading.RLock()
+        self._broken = False  # an error may have left DuckDB unusable: connect again before the next use
+        self._next = 0  # row number
+        self._shown: list[Segment] = []  # open files, and the row number below which they hold every open row
+        self._shown_to = self._tags_shown = 0
+        self._unlisted: list[str] = []  # files that no list names any more, removed once readers had time to notice
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open()
+            self._take_up()
+        except OSError as error:
+            msg = f"{database}: {error}; give a folder that this process may write to"
+            raise SeraiError(msg) from error
+
+    # --- the connection
+
+    def _open(self) -> None:
+        """Connect; one connection stores, one reads, one keeps (seals, compacts, drops)."""
+        try:
+            self._storing = adbc.connect(str(self.database), autocommit=False)
+        except adbc.Error as error:
+            if "Could not set lock" in str(error):
+                msg = f"{self.database}: another process writes to it; open it with read_only=True to read beside it"
+                raise SeraiError(msg) from error
+            msg = f"{self.database}: cannot be opened: {error}"
+            raise SeraiError(msg) from error
+        # rows leave the table when their hour is sealed, so a rare checkpoint has less to compress
+        _run(self._storing, "SET checkpoint_threshold = '256MB'")
+        for table in TABLES.strip().split(";\n"):
+            _run(self._storing, table)
+        self._storing.commit()
+        self._reading, self._keeping = self._storing.adbc_clone(), self._storing.adbc_clone()
+
+    def _take_up(self) -> None:
+        """Read what the last process left: tags, segments, the next row number; put the folder in order."""
+        tags = self._ask(self._storing, "SELECT tag FROM tags ORDER BY number")
+        self.register.numbers(tags.column("tag").to_pylist())
+        lines = self._ask(self._storing, "SELECT line FROM segments ORDER BY file").column("line").to_pylist()
+        self.sealed = tuple(Segment(**json.loads(line)) for line in lines)
+        sql = "SELECT coalesce(max(first + rows), 0) AS n FROM ledger"
+        taken = self._ask(self._storing, sql).column("n")[0].as_py()
+        self._next = max([int(taken), *(s.last_row + 1 for s in self.sealed)])
+        named = {s.file for s in self.sealed}
+        for path in self.folder.iterdir():
+            if path.suffix == ".part" or (path.suffix == ".parquet" and path.name not in named):
+                if path.suffix == ".parquet" and not path.name.startswith("open-"):
+                    self.counts.add("files of an unfinished sealing removed")
+                path.unlink()
+        self._list_sealed()
+        self.publish()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._keep, self._write, self._read:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for connection in (self._keeping, self._reading, self._storing):
+            with suppress(adbc.Error):
+                connection.rollback()
+            with suppress(adbc.Error):
+                connection.close()
+
+    def _open_again(self) -> None:
+        """Connect again after an error that leaves DuckDB unusable."""
+        with self._keep, self._write, self._read:
+            if self._broken:
+                self._let_go()
+                self._open()
+                sql = "SELECT coalesce(max(first + rows), 0) AS n FROM ledger"
+                self._next = max(self._next, int(self._ask(self._storing, sql).column("n")[0].as_py()))
+                self._broken = False
+                self.counts.add("database opened again")
+
+    def _ask_beside(self, sql: str) -> pa.Table:
+        """Return an answer on the connection that reads, beside storing."""
+        if self._broken:
+            self._open_again()
+        try:
+            with self._read:
+                found = self._ask(self._reading, sql)
+                self._reading.rollback()
+        except adbc.Error as error:
+            self._broken = True
+            msg = f"{self.database}: cannot be read: {error}; the next use opens it again"
+            raise SeraiError(msg) from error
+        return found
+
+    @staticmethod
+    def _ask(connection: adbc.Connection, sql: str) -> pa.Table:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
+    # --- storing
+
+    def refresh(self) -> None:
+        """Nothing: no other process adds tags."""
+
+    def add_tags(self, names: Sequence[str]) -> None:
+        """Give new tags their numbers, for ever."""
+        names = list(dict.fromkeys(names))
+        first = len(self.register)
+        with self._or_not_stored(), self._write:
+            _ingest(self._storing, "tags", pa.table({"number": _int32(range(first, first + len(names))), "tag": names}))
+            self._storing.commit()
+            self.register.numbers(names)
+
+    def store(self, batches: Sequence[ToStore], clock: Callable[[], int]) -> None:
+        """Store batches and their lines of the ledger in one transaction, safe on disk when this returns."""
+        with self._or_not_stored(), self._write:
+            first = max(clock() << PLACES, self._next)
+            rows, lines = to_arrow(batches, first)
+            _ingest(self._storing, "ledger", lines)
+            if rows.num_rows:
+                _ingest(self._storing, "readings", rows)
+            self._storing.commit()
+            self._next = first + rows.num_rows
+
+    @contextmanager
+    def _or_not_stored(self) -> Iterator[None]:
+        """Turn an error of the database into AlreadyThere or NotStored, with nothing stored."""
+        try:
+            if self._broken:
+                self._open_again()
+            yield
+        except (adbc.Error, OSError) as error:
+            text = str(error)
+            with suppress(adbc.Error):
+                self._storing.rollback()
+            if "violates primary key" in text or "Duplicate key" in text:
+                raise AlreadyThere from error
+            self._broken = True
+            reason = _reason(text)
+            msg = (
+                f"{self.database}: nothing of the batch was stored, {reason}: {text}; make room or mend it, then retry"
+            )
+            raise NotStored(msg, reason) from error
+
+    def entries(self, batches: Sequence[str]) -> dict[str, Entry]:
+        """Return the lines of the ledger of those batch ids that are in it."""
+        names = ", ".join(_quoted(b) for b in batches)
+        found = self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")
+        return {line["batch"]: entry_of(line) for line in found.to_pylist()}
+
+    def ledger(self) -> pa.Table:
+        """Return the whole ledger as a table of `LEDGER`, in the order of storing."""
+        return self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger ORDER BY first, batch").cast(LEDGER)
+
+    # --- reading
+
+    def rows(self, asked: Asked) -> Rows:
+        """Return the rows that are asked for; the table first, then the segments, so that none falls in between."""
+        open_rows = _wanted(self._ask_beside(_sql(asked)), asked)
+        return together([open_rows, *self.segments.read_all(self.sealed, asked, self.register)])
+
+    def _open_rows(self, asked: Asked) -> Rows:
+        """Return the rows of the table that are asked for, on the connection that keeps."""
+        table = self._ask(self._keeping, _sql(asked))
+        self._keeping.rollback()
+        return _wanted(table, asked)
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return ranges of time that together hold every row."""
+        hours = self._ask_beside(f"SELECT DISTINCT time // {HOUR} AS hour FROM readings").column("hour").to_pylist()
+        return [(h * HOUR, h * HOUR + HOUR) for h in hours] + [(s.first, s.last + 1) for s in self.sealed]
+
+    def retained_since(self) -> int:
+        """Return the time before which rows were dropped on purpose."""
+        found = self._ask_beside("SELECT max(number) AS n FROM state WHERE name = 'retained since'")
+        since = found.column("n")[0].as_py()
+        return -EVER if since is None else int(since)
+
+    # --- showing it to other processes
+
+    def publish(self) -> int:
+        """Write the rows that no file holds yet to an open file; returns how many."""
+        with self._keep, self._or_not_kept("publishing"):
+            before = self._next
+            if len(self._shown) >= MERGED:
+                return self._publish_all(before)
+            rows = self._open_rows(Asked(before_row=before))
+            rows = rows.take(rows.row >= self._shown_to)
+            if len(rows):
+                self._shown = [*self._shown, self.segments.write("open", rows, self.register, sync=False)]
+            self._list_open(before)
+            return len(rows)
+
+    def _publish_all(self, before: int) -> int:
+        """Write all open rows as one open file in place of those before."""
+        rows = self._open_rows(Asked(before_row=before))
+        old = [s.file for s in self._shown]
+        self._shown = [self.segments.write("open", rows, self.register, sync=False)] if len(rows) else []
+        new = int((rows.row >= self._shown_to).sum())
+        self._list_open(before)
+        self._remove_later(old)
+        return new
+
+    def _list_open(self, before: int) -> None:
+        if len(self.register) > self._tags_shown:
+            write_list(self.folder / TAGS, [], {"tags": list(self.register)})
+            self._tags_shown = len(self.register)
+        write_list(self.folder / OPEN, self._shown, {"stored_before_row": before}, sync=False)
+        self._shown_to = before
+
+    def _list_sealed(self) -> None:
+        write_list(self.folder / MANIFEST, self.sealed, {"retained_since": self.retained_since()})
+
+    def _remove_later(self, files: Sequence[str]) -> None:
+        """Remove the files that were taken off the lists the last time, and remember these for the next."""
+        shown = {s.file for s in (*self._shown, *self.sealed)}
+        for file in self._unlisted:
+            if file not in shown:
+                (self.folder / file).unlink(missing_ok=True)
+        self._unlisted = list(files)
+
+    # --- keeping
+
+    def seal(self, before: int) -> int:
+        """Seal all hours that end at or before `before`; returns how many rows were sealed."""
+        with self._keep, self._or_not_kept("sealing"):
+            upto = self._next
+            sql = f'SELECT time // {HOUR} AS hour, count(*) AS n FROM readings WHERE time < {before} AND "row" < {upto}'
+            hours = self._ask(self._keeping, f"{sql} GROUP BY hour ORDER BY hour")
+            self._keeping.rollback()
+            counted = 0
+            for first, last in _shares(hours.column("hour").to_pylist(), hours.column("n").to_pylist()):
+                asked = Asked(start=first * HOUR, end=(last + 1) * HOUR, before_row=upto)
+                rows = self._open_rows(asked)
+                delete = f'DELETE FROM readings WHERE time >= {asked.start} AND time < {asked.end} AND "row" < {upto}'
+                self._replace([], [rows], delete)
+                counted += len(rows)
+            if counted:
+                self._list_sealed()
+                self._publish_all(self._next)
+                self.counts.add("sealed readings", counted)
+            self._forget_old_batches()
+            return counted
+
+    def compact(self) -> int:
+        """Merge segments that overlap in time; returns how many were merged."""
+        merged: list[str] = []
+        with self._keep, self._or_not_kept("compacting"):
+            for group in _overlapping(self.sealed):
+                rows = ordered(together(self.segments.read_all(group, Asked(), self.register)))
+                hour = rows.time // HOUR
+                hours, counts = np.unique(hour, return_counts=True)
+                shares = _shares(hours.tolist(), counts.tolist())
+                self._replace(group, [rows.take((hour >= a) & (hour <= b)) for a, b in shares])
+                merged += [s.file for s in group]
+            if merged:
+                self._list_sealed()
+                self._remove_later(merged)
+                self.counts.add("merged segments", len(merged))
+        return len(merged)
+
+    def retain(self, since: int) -> int:
+        """Drop rows older than `since`: segments that end before it, and rows of the table."""
+        with self._keep, self._or_not_kept("dropping"):
+            since = max(since, self.retained_since())
+            old = [s for s in self.sealed if s.last < since]
+            table = self._open_rows(Asked(end=since))
+            self._replace(old, [], f"DELETE FROM readings WHERE time < {since}", retained_since=since)
+            self._list_sealed()
+            self._publish_all(self._next)
+            self._remove_later([s.file for s in old])
+            counted = len(table) + sum(s.rows for s in old)
+            self.counts.add("readings dropped by retention", counted)
+            return counted
+
+    def _replace(
+        self, old: Sequence[Segment], parts: Sequence[Rows], sql: str = "", retained_since: int | None = None
+    ) -> None:
+        """Put new segments in the place of old ones, and run `sql`, in one transaction."""
+        new = [self.segments.write(_stem(int(rows.time.min())), rows, self.register) for rows in parts]
+        was, gone = self.sealed, {s.file for s in old}
+        # readers in this process see the new beside the old until the transaction is done: a row twice, none missing
+        self.sealed = (*was, *new)
+        try:
+            if gone:
+                names = ", ".join(_quoted(f) for f in gone)
+                _run(self._keeping, f"DELETE FROM segments WHERE file IN ({names})")
+            if new:
+                lines = {"file": [s.file for s in new], "line": [json.dumps(asdict(s)) for s in new]}
+                _ingest(self._keeping, "segments", pa.table(lines))
+            if retained_since is not None:
+                _run(self._keeping, f"INSERT INTO state VALUES ('retained since', {retained_since})")
+            if sql:
+                _run(self._keeping, sql)
+            self._keeping.commit()
+        except BaseException:
+            self.sealed = was
+            raise
+        self.sealed = tuple(s for s in self.sealed if s.file not in gone)
+
+    def _forget_old_batches(self) -> None:
+        """Drop lines of the ledger that nobody can retry any more, never the last one."""
+        limit = self._next - (round(self.ledger_days * 24 * HOUR) << PLACES)
+        keep = f'first < {limit} AND first + rows <= (SELECT coalesce(min("row"), {EVER}) FROM readings)'
+        _run(self._keeping, f"DELETE FROM ledger WHERE {keep}")
+        self._keeping.commit()
+
+    @contextmanager
+    def _or_not_kept(self, doing: str) -> Iterator[None]:
+        """Turn an error while keeping into a named one; what was stored stays where it was."""
+        if self._broken:
+            self._open_again()
+        try:
+            yield
+        except (adbc.Error, OSError) as error:
+            with suppress(adbc.Error):
+                self._keeping.rollback()
+            self._broken = isinstance(error, adbc.Error)
+            reason = _reason(str(error))
+            self.counts.add(f"{doing} failed: {reason}")
+            msg = f"{self.database}: {doing} failed, {reason}: {error}; what was stored stays where it was, try again"
+            raise NotStored(msg, reason) from error
+
+    def verify(self) -> list[str]:
+        """Check every segment against its hash and its line."""
+        with self._keep:
+            return self.segments.verify(self.sealed, self.register)
+
+    def load(self, rows: Rows, ledger: pa.Table) -> None:
+        """Put back rows and lines of the ledger: a part of a restore. The rows become segments at once."""
+        with self._keep, self._write, self._or_not_stored():
+            names = pa.array(list(self.register))
+            known = len(self._ask(self._storing, "SELECT number FROM tags"))
+            new = {"number": _int32(range(known, len(names))), "tag": names[known:]}
+            _ingest(self._storing, "tags", pa.table(new))
+            if ledger.num_rows:
+                _ingest(self._storing, "ledger", ledger)
+                ends = np.asarray(ledger.column("first")) + np.asarray(ledger.column("rows"))
+                self._next = max(self._next, int(ends.max()))
+            self._storing.commit()
+            if len(rows):
+                self._replace([], [rows])
+                self._next = max(self._next, int(rows.row.max()) + 1)
+                self._list_sealed()
+
+
+def _sql(asked: Asked) -> str:
+    """Return the question for the rows of the table; more tags than a thousand are picked afterwards."""
+    where = [f"time >= {asked.start}", f"time < {asked.end}", f'"row" < {asked.before_row}']
+    if asked.received_by < EVER:
+        where.append(f"received <= {asked.received_by}")
+    if asked.tags is not None and len(asked.tags) <= 1000:
+        where.append(f"tag IN ({', '.join(map(str, asked.tags.tolist())) or 'NULL'})")
+    return f'SELECT tag, time, value, quality, received, "row" FROM readings WHERE {" AND ".join(where)}'
+
+
+def _wanted(table: pa.Table, asked: Asked) -> Rows:
+    """Return an answer as rows."""
+    rows = Rows(*(table.column(c).to_numpy() for c in ("tag", "time", "value", "quality", "received", "row")))
+    return rows.take(asked.mask(rows)) if asked.tags is not None and len(asked.tags) > 1000 else rows
+
+
+def _run(connection: adbc.Connection, sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _ingest(connection: adbc.Connection, table: str, rows: pa.Table) -> None:
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest(table, rows, mode="append")
+
+
+def _int32(numbers: range) -> Any:
+    return pa.array(numbers, pa.int32())
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _reason(text: str) -> str:
+    """Return the name under which an error of DuckDB or of the disk is counted."""
+    low = text.lower()
+    if "no space left" in low or "file too large" in low or "disk full" in low:
+        return "disk full"
+    return "database failed"
+
+
+def _stem(time: int) -> str:
+    """Return the name of the hour [µs] of a time."""
+    return datetime.fromtimestamp(hour_of(time) // 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
+
+
+def _shares(hours: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last hour of each segment: an hour of its own where it has rows enough, else with neighbours."""
+    first, rows = None, 0
+    for k, (hour, n) in enumerate(zip(hours, counts, strict=True)):
+        first, rows = (hour if first is None else first), rows + n
+        if rows >= FEW or k == len(hours) - 1 or counts[k + 1] >= FEW:
+            yield first, hour
+            first, rows = None, 0
+
+
+def _overlapping(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Yield groups of two or more segments that overlap in time or share an hour."""
+    group: list[Segment] = []
+    end = -EVER
+    for s in sorted(segments, key=lambda s: (s.first, s.last)):
+        if group and s.first < end:
+            group.append(s)
+        else:
+            if len(group) > 1:
+                yield group
+            group = [s]
+        end = max(end, hour_of(s.last) + HOUR) if len(group) > 1 else hour_of(s.last) + HOUR
+    if len(group) > 1:
+        yield group
+
+
+_: type[Engine] = Duck  # the type checker compares it with what an engine is
