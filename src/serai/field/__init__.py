@@ -18,8 +18,9 @@ from serai.field.scenario import (
     Theft,
     Truth,
 )
+from serai.field.scenario_file import field_scenarios, read_scenario
 
 __all__ = [
     "Forgery", "Label", "Leak", "MeterFault", "Metering", "Operation", "Recording", "Scenario", "Silence", "Status",
-    "Theft", "Truth", "readings",
+    "Theft", "Truth", "field_scenarios", "read_scenario", "readings",
 ]  # fmt: skip

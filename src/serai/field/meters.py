@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,24 +28,13 @@ if TYPE_CHECKING:
     from serai.network import Network
 
     Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
     Signal = Callable[[Floats, NDArray[np.intp]], Floats]
 
 WINDOW = 60.0  # s: the draws of one window come from one generator
 _OVERFLOW, _INVALID, _NOT_TOPICAL = (np.uint16(q) for q in (Quality.OVERFLOW, Quality.INVALID, Quality.NOT_TOPICAL))
 ZERO_BAND = 0.0125  # of the span below its low end: NAMUR NE 43 takes signals down to there (3.8 mA) as measured
 PHASE = 0.03  # of a scan interval: by so much stations take their scan at different moments
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What one group of meters (of one scan interval) would send in a window: arrays (n_scan, n_meter)."""
-
-    due: Floats  # (n_scan,) nominal times
-    time: Floats  # when it was taken, true time
-    value: Floats  # SI
-    quality: NDArray[np.uint16]
-    sent: NDArray[np.bool_]
-    latency: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +57,36 @@ class Group:
         self.windows: dict[int, _Draws] = {}  # the last ones drawn
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one group of meters would send in a window: arrays (n_scan, n_meter) that faults change in place.
+
+    due      (n_scan,) nominal times [s since the start]; `time` when each was taken
+    value    SI; `sent` = False: never comes; `latency` [s] on its way
+    """
+
+    group: Group
+    window: int
+    due: Floats
+    time: Floats
+    value: Floats
+    quality: NDArray[np.uint16]
+    sent: NDArray[np.bool_]
+    latency: Floats
+
+
 class Meters:
     """All meters of a network in a scenario.
 
-    start    of the run [s since 1970 UTC]
-    signal   true readings (n,) at times (n,) of instruments (n,), `story` the same in a forger's world
+    start          of the run [s since 1970 UTC]
+    density_ratio  the model's standard density over that of the true gas: what volume meters count is taken for mass
     """
 
-    def __init__(self, network: Network, scenario: Scenario, *, seed: int, start: float) -> None:
+    def __init__(
+        self, network: Network, scenario: Scenario, *, seed: int, start: float, density_ratio: float = 1.0
+    ) -> None:
         listed = instruments(network)
+        self.density_ratio = density_ratio
         self.scenario, self.seed, self.start = scenario, seed, start
         self.tags = tuple(i.tag for i in listed)
         self.at = {tag: k for k, tag in enumerate(self.tags)}
@@ -109,7 +119,6 @@ class Meters:
         unit = [UNITS[i.unit] for i in listed]
         self.factor = np.array([u.factor * (density if u.standard_volume else 1.0) for u in unit])
         self.zero = np.array([u.offset for u in unit])
-        # a volume meter counts true standard volume; the control room takes it for mass by the model's density
         self.volume = np.array([u.standard_volume for u in unit])
 
     def only(self, tags: Iterable[str]) -> None:
@@ -135,7 +144,9 @@ class Meters:
             noise = rng.standard_normal(shape)
             lag = scan * self._phase[group.members] + np.minimum(m.jitter * np.abs(rng.standard_normal(shape)), scan)
             chance = rng.random(shape)
-            time = np.maximum(due[:, None] - lag, 0.0)
+            time = np.asarray(
+                np.rint(1e3 * np.maximum(due[:, None] - lag, 0.0)) / 1e3, float
+            )  # stations stamp whole milliseconds
             lost, invalid = chance < m.dropout, (chance >= m.dropout) & (chance < m.dropout + m.invalid)
             found = _Draws(due, time, noise, lost, invalid, rng.exponential(m.latency, shape))
             group.windows[window] = found
@@ -148,102 +159,81 @@ class Meters:
     def scan(self, group: Group, window: int, signal: Signal, story: Signal | None = None) -> Scan:
         """Return what a group would send in a window."""
         d = self._draws(group, window)
-        time = np.rint(1e3 * d.time) / 1e3
-        value, swing = self._honest(group, d, time, signal)
-        quality = np.zeros(value.shape, np.uint16)
-        sent = ~d.lost & self.wanted[group.members]
+        value, swing = self._honest(group, d, signal)
+        s = Scan(group, window, d.due, d.time, value, np.zeros(value.shape, np.uint16), ~d.lost, d.latency)
+        s.sent[:] &= self.wanted[group.members]
         for fault, tags in self._faults:
-            self._fault(fault, _inside(group, tags), (group, d, time, value, swing, quality, sent), signal)
+            self._in_the_meter(fault, s, _now(s, tags, fault), swing, signal)
+        self._cut(s)
+        for fault, tags in self._faults:
+            _on_the_way(fault, s, _now(s, tags, fault))
+        s.quality[d.invalid] |= _INVALID
         for forgery, tags in self._forged:
-            columns = _inside(group, tags)
-            if len(columns):
-                self._forge(forgery, columns, (group, window, time, value, quality, sent), (signal, story))
-        value = self._as_sent(group, value, quality)
-        quality[d.invalid] |= _INVALID
-        value[(quality & _INVALID) > 0] = np.nan
-        return Scan(d.due, time, value, quality, sent, d.latency)
+            self._forge(forgery, s, _now(s, tags, forgery), signal, story)
+        g = group.members
+        with np.errstate(over="ignore"):  # what 32 bits cannot hold is sent as infinite
+            short = ((s.value - self.zero[g]) / self.factor[g]).astype(np.float32)
+        s.value[:] = short.astype(np.float64) * self.factor[g] + self.zero[g]
+        s.value[(s.quality & _INVALID) > 0] = np.nan
+        return s
 
-    def _honest(self, group: Group, d: _Draws, time: Floats, signal: Signal) -> tuple[Floats, Floats]:
+    def _honest(self, group: Group, d: _Draws, signal: Signal) -> tuple[Floats, Floats]:
         """Return readings without faults, and the white noise in them, (n_scan, n_meter)."""
         g = group.members
-        true = signal(time.ravel(), np.broadcast_to(g, time.shape).ravel()).reshape(time.shape)
+        true = signal(d.time.ravel(), np.broadcast_to(g, d.time.shape).ravel()).reshape(d.time.shape)
         true = np.where(self.volume[g], true * self.density_ratio, true)
         swing = d.noise * np.hypot(self.noise_fixed[g], self.noise_share[g] * true)
         return true * (1.0 + self.gain[g]) + self.offset[g] + swing, swing
 
-    density_ratio: float = 1.0  # the model's standard density over the true one
-
-    def _as_sent(self, group: Group, value: Floats, quality: NDArray[np.uint16]) -> Floats:
-        """Cut readings at the span, with the bit OVERFLOW; round them to what 32 bits hold in the unit sent.
+    def _cut(self, s: Scan) -> None:
+        """Cut readings at the span, with the bit OVERFLOW.
 
         A meter at rest that would show a little less than its zero shows zero, and nothing is wrong.
         """
-        g = group.members
-        with np.errstate(invalid="ignore"):
-            cut = np.clip(value, self.low[g], self.high[g])  # nan bounds clip nothing
-        cut = np.where(np.isnan(cut), value, cut)
-        rest = self.low[g] - ZERO_BAND * (self.high[g] - self.low[g])
-        quality[(cut != value) & ~(value >= rest) | (value > cut)] |= _OVERFLOW
-        with np.errstate(over="ignore"):
-            short = ((cut - self.zero[g]) / self.factor[g]).astype(np.float32)
-        return short.astype(np.float64) * self.factor[g] + self.zero[g]
+        low, high = self.low[s.group.members], self.high[s.group.members]
+        cut = np.fmin(np.fmax(s.value, low), high)  # nan bounds cut nothing
+        rest = low - ZERO_BAND * (high - low)
+        s.quality[(s.value < rest) | (s.value > cut)] |= _OVERFLOW
+        s.value[:] = cut
 
-    def _fault(self, f: MeterFault, columns: NDArray[np.intp], at: tuple, signal: Signal) -> None:
-        """Lay one fault over the readings of a window; the arrays are changed in place."""
-        group, d, time, value, swing, quality, sent = at
-        if not len(columns):
-            return
-        now = np.zeros(time.shape, bool)
-        now[:, columns] = (d.due[:, None] > f.begin) & (d.due[:, None] <= f.end)
+    def _in_the_meter(self, f: MeterFault, s: Scan, now: Mask, swing: Floats, signal: Signal) -> None:
+        """Lay a fault of the meter itself over a window where `now` holds; the arrays of the scan are changed."""
         if not now.any():
             return
-        if f.fault in ("bias", "unit"):
+        value = s.value
+        if f.fault == "bias":
             value[now] = value[now] * f.factor + f.value
         elif f.fault == "drift":
-            days = (time[now] - f.begin) / 86400.0
+            days = (s.time[now] - f.begin) / 86400.0
             value[now] = value[now] * (1.0 + (f.factor - 1.0) * days) + f.value * days
         elif f.fault == "noise":
             value[now] += (f.factor - 1.0) * swing[now]
         elif f.fault == "stuck":
-            held = self._before(group, f.begin, signal)
-            value[now] = np.broadcast_to(held, value.shape)[now]
-        elif f.fault == "dead":
-            sent[now] = False
-        else:
-            quality[now] |= _INVALID
+            value[now] = np.broadcast_to(self._before(s.group, f.begin, signal), value.shape)[now]
 
     def _before(self, group: Group, begin: float, signal: Signal) -> Floats:
         """Return the honest readings (n_meter,) of the last scan that is due at or before a time."""
-        due = floor(begin / group.scan + 1e-9) * group.scan
-        if due <= 0.0:
-            due = group.scan
-        window = ceil(due / WINDOW - 1e-9) - 1
-        d = self._draws(group, window)
-        row = int(np.argmin(np.abs(d.due - due)))
-        return self._honest(group, d, np.rint(1e3 * d.time) / 1e3, signal)[0][row]
+        due = max(floor(begin / group.scan + 1e-9), 1) * group.scan
+        d = self._draws(group, ceil(due / WINDOW - 1e-9) - 1)
+        return np.asarray(self._honest(group, d, signal)[0][int(np.argmin(np.abs(d.due - due)))])
 
-    def _forge(self, f: Forgery, columns: NDArray[np.intp], at: tuple, signals: tuple[Signal, Signal | None]) -> None:
-        """Lay one forgery over the readings of a window; the arrays are changed in place."""
-        group, window, time, value, quality, sent = at
-        due = self._draws(group, window).due
-        now = np.zeros(time.shape, bool)
-        now[:, columns] = (due[:, None] > f.begin) & (due[:, None] <= f.end)
+    def _forge(self, f: Forgery, s: Scan, now: Mask, signal: Signal, story: Signal | None) -> None:
+        """Lay a forgery over a window where `now` holds: what comes is of good quality, whatever the meter does."""
         if not now.any():
             return
+        members = np.broadcast_to(s.group.members, now.shape)[now]
         if f.kind == "offset":
-            value[now] = value[now] * f.factor + f.value
+            s.value[now] = s.value[now] * f.factor + f.value
         elif f.kind == "replay":
-            old = self._draws(group, window - round(f.ago / WINDOW))
-            was = self._honest(group, old, np.rint(1e3 * old.time) / 1e3, signals[0])[0]
-            value[now] = was[now]
+            old = self._draws(s.group, s.window - round(f.ago / WINDOW))
+            s.value[now] = self._honest(s.group, old, signal)[0][now]
+        elif story is None:
+            raise SeraiError(f"the forgery of {', '.join(f.tags[:3])} needs the forger's world")
         else:
-            signal, story = signals
-            if story is None:
-                raise SeraiError(f"the forgery of {', '.join(f.tags[:3])} needs the forger's world")
-            where = np.broadcast_to(group.members, time.shape)[now]
-            value[now] += story(time[now], where) - signal(time[now], where)
-        sent[now] = self.wanted[np.broadcast_to(group.members, time.shape)[now]]
-        quality[now] = Quality.GOOD
+            ratio = np.where(self.volume[members], self.density_ratio, 1.0)
+            s.value[now] += ratio * (story(s.time[now], members) - signal(s.time[now], members))
+        s.sent[now] = self.wanted[members]
+        s.quality[now] = 0
 
     # -------------------------------------------------------------------- batches
 
@@ -269,7 +259,7 @@ class Meters:
         tag, stamp, value, quality, received = (x[keep][order] for x in (tag, stamp, value, quality, received))
         return Readings(self.register, tag.astype(np.int32), stamp, value, quality, received)
 
-    def _columns(self, group: Group, scan: Scan, rows: NDArray[np.bool_]) -> tuple[NDArray, ...]:
+    def _columns(self, group: Group, scan: Scan, rows: Mask) -> tuple[NDArray[Any], ...]:
         sent = scan.sent & rows[:, None]
         tag = np.broadcast_to(group.members, sent.shape)[sent]
         due = np.broadcast_to(scan.due[:, None], sent.shape)[sent]
@@ -301,6 +291,16 @@ class Meters:
         return scans[tag]
 
 
-def _inside(group: Group, tags: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the columns of a group that tags are."""
-    return np.flatnonzero(np.isin(group.members, tags))
+def _now(s: Scan, tags: NDArray[np.intp], wrong: MeterFault | Forgery) -> Mask:
+    """Return where in a window something is wrong with these tags, (n_scan, n_meter)."""
+    return np.asarray(((s.due > wrong.begin) & (s.due <= wrong.end))[:, None] & np.isin(s.group.members, tags))
+
+
+def _on_the_way(f: MeterFault, s: Scan, now: Mask) -> None:
+    """Lay a fault behind the meter over a window: a wrong unit, nothing sent, marked invalid."""
+    if f.fault == "unit":
+        s.value[now] = s.value[now] * f.factor + f.value
+    elif f.fault == "dead":
+        s.sent[now] = False
+    elif f.fault == "invalid":
+        s.quality[now] |= _INVALID

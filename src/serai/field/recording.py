@@ -12,11 +12,13 @@ import numpy as np
 from serai.errors import SeraiError
 from serai.field.meters import Meters
 from serai.field.scenario import Label, Scenario
+from serai.field.scenario_file import read_scenario
 from serai.field.world import World
 from serai.known import Event, Known, seconds
 from serai.system import override
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
@@ -31,7 +33,7 @@ DAY_ONE = datetime(2026, 1, 15, tzinfo=UTC).timestamp()  # midnight at which a r
 
 def readings(
     network: Network,
-    scenario: Scenario | None = None,
+    scenario: Scenario | str | os.PathLike[str] | None = None,
     *,
     hours: float | None = None,
     scan: float | str | None = None,
@@ -45,7 +47,8 @@ def readings(
     """Simulate the field and return its readings: the truth is solved now, batches come as the result is iterated.
 
     network   the model; its instruments report
-    scenario  what goes wrong (`read_scenario`, or made by hand); None = a clean day with meters as in their class
+    scenario  what goes wrong: made by hand, a file, or the name of one that comes with the case; None = nothing, on the
+              model's own network, with meters as in their class
 
     Other arguments
     hours     length, instead of the scenario's
@@ -59,7 +62,8 @@ def readings(
 
     Raises what `transient` raises.
     """
-    scenario = scenario or Scenario()
+    if not isinstance(scenario, Scenario):
+        scenario = Scenario() if scenario is None else read_scenario(scenario, network)
     changes = {"hours": hours, "seed": seed, "step": None if step is None else seconds(step)}
     scenario = replace(scenario, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]  # of the fields' own types
     if scan is not None:
@@ -170,8 +174,10 @@ class Recording:
 
     def meters(self) -> Meters:
         """Return the meters."""
-        found = Meters(self.network, self.scenario, seed=self.scenario.seed, start=self.start)
-        found.density_ratio = self.truth.density_ratio
+        found = Meters(
+            self.network, self.scenario,
+            seed=self.scenario.seed, start=self.start, density_ratio=self.truth.density_ratio,
+        )  # fmt: skip
         if self.tags is not None:
             found.only(self.tags)
         return found

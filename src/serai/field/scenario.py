@@ -44,8 +44,8 @@ class Truth:
 class Metering:
     """How readings differ from the truth, beside the faults of single meters.
 
-    bias      part of an instrument's standard deviation that is constant: drawn once a meter, uniform, inside its class;
-              the rest is white noise, so that bias and noise together have the deviation of `instruments.csv`
+    bias      part of an instrument's standard deviation that is constant: drawn once a meter, uniform, inside its
+              class; the rest is white noise, so that both together have the deviation of `instruments.csv`
     jitter    [s] standard deviation of the moment at which a scan is taken
     clock     [s] standard deviation of a station's clock error, constant
     dropout   share of readings that never come

@@ -12,6 +12,7 @@ from math import ceil, inf, isnan, pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from serai.errors import BadTimes, SeraiError
 from serai.field.disturbed import disturbed
@@ -95,7 +96,7 @@ class Exact:
             if variable not in data:
                 continue
             index = data.indexes[dimension]
-            at = index.get_indexer([name for _, name, _ in terms])
+            at = index.get_indexer(pd.Index([name for _, name, _ in terms]))
             values = np.where(at >= 0, data[variable].values[:, at], np.nan)
             for j, (k, _, sign) in enumerate(terms):
                 found[:, k] = values[:, j] if sign > 0.0 else found[:, k] - values[:, j]
