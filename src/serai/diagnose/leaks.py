@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watch over gas in motion: readings in, scan by scan; findings out: what is wrong, where, how large, since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from serai.diagnose.sequential import (
+    ALIKE,
+    BLOCK,
+    LONG,
+    POWER,
+    SHORT,
+    Limits,
+    Signatures,
+    untaught,
+)
+from serai.telemetry.readings import MICROSECONDS, Quality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from serai.estimate.moving import Moving
+    from serai.telemetry.readings import Readings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+BUDGET = 0.1  # alarms a month
+SETTLED = 1440  # scans before the test begins: a day
+RELEASE = 0.6  # of the level, below which a finding is over
+USELESS = Quality.INVALID | Quality.NOT_TOPICAL | Quality.STALE | Quality.FROZEN | Quality.OUT_OF_RANGE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    kind       `leak`, `leak or theft` (gas is taken there anyway) or `bias` (of a meter)
+    where      the elements that the data cannot tell apart, the likeliest first: pipes and nodes, or one meter
+    pipe, share   a leak's place: the share of the pipe's length before it ("" and nan for a meter)
+    size       [kg/s] of a leak; of a bias in the unit of the meter [kg/s or Pa]; sigma its standard deviation
+    onset      scans since it began
+    score      over its spread on clean days; level: what it had to pass
+    false_alarm   how often clean days reach such a score [1/month]
+    smallest   size that this window finds nine times in ten
+    """
+
+    kind: str
+    where: tuple[str, ...]
+    pipe: str
+    share: float
+    size: float
+    sigma: float
+    onset: float
+    score: float
+    level: float
+    false_alarm: float
+    smallest: float
+
+
+@dataclass
+class Memory:
+    """What the test remembers: whitened innovations of the last hour, sums over blocks of the last day."""
+
+    recent: Floats
+    sums: Floats
+    open_sum: Floats
+    count: int = 0
+    held: list[Finding] = field(default_factory=list)
+
+
+class Watch:
+    """The filter and its test: `scan(readings)` takes one scan and returns what is wrong now.
+
+    moving     the filter (`serai.estimate.moving`)
+    limits     from clean days (`sequential.Lesson`); not given = wide ones from theory
+    budget     false alarms a month
+    """
+
+    def __init__(self, moving: Moving, limits: Limits | None = None, *, budget: float = BUDGET) -> None:
+        self.moving = moving
+        self.signatures = Signatures(moving)
+        self.limits = limits or untaught(self.signatures, scan=moving.pipes.scan)
+        self.budget = budget
+        self.level = self.limits.level(budget)
+        n = len(moving.tags)
+        self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((max(LONG), n)), np.zeros(n))
+        self._row = {tag: k for k, tag in enumerate(moving.tags)}
+        takers = {n for x in moving.pipes.exchanges if x.quantity != "flow" for n, _ in x.at}
+        self._taking = takers
+        g = moving.pipes.system.gas
+        start, end = g.ends()
+        self._cells = [(int(a), int(b), e) for a, b, e in zip(start, end, g.edges, strict=True) if e.kind == "pipes"]
+        self._cut = moving.pipes.cuts()
+
+    # -------------------------------------------------------------------- scan
+
+    def scan(self, readings: Readings) -> list[Finding]:
+        """Take the readings of one scan, of any tags and order; the last of a tag counts, a useless one is no reading."""
+        values = np.full(len(self._row), np.nan)
+        good = (readings.quality & np.uint16(USELESS)) == 0
+        for k in np.flatnonzero(good):
+            row = self._row.get(readings.register[int(readings.tag[k])])
+            if row is not None:
+                values[row] = readings.value[k]
+        return self.values(values)
+
+    def values(self, values: Floats) -> list[Finding]:
+        """Take one scan as values (n_meter,) in the order of the filter's `tags`, SI, nan where there is none."""
+        before = self.moving.dead
+        scan = self.moving.scan(values)
+        if self.moving.dead is not before:
+            self._relay()
+        self.take(self.signatures.whitened(scan.innovation[None])[0])
+        m = self.memory
+        m.held = self.findings() if m.count > SETTLED else []
+        return list(m.held)
+
+    def take(self, y: Floats) -> None:
+        """Remember the whitened innovations of one scan (n_meter,)."""
+        m = self.memory
+        m.recent = np.roll(m.recent, -1, axis=0)
+        m.recent[-1] = y
+        m.open_sum = m.open_sum + y / np.sqrt(BLOCK)
+        m.count += 1
+        if m.count % BLOCK == 0:
+            m.sums = np.roll(m.sums, -1, axis=0)
+            m.sums[-1] = m.open_sum
+            m.open_sum = np.zeros_like(y)
+
+    def _relay(self) -> None:
+        """Lay the signatures out anew: a meter has died or come back. The past was told in other words: begin again."""
+        self.signatures = Signatures(self.moving)
+        n = len(self._row)
+        count = self.memory.count
+        self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((max(LONG), n)), np.zeros(n), count=count)
+
+    # ---------------------------------------------------------------- findings
+
+    def findings(self) -> list[Finding]:
+        """Return what passes its level now."""
+        m, s = self.memory, self.signatures
+        level = self.level * (RELEASE if m.held else 1.0)
+        top, raw = -np.inf, -np.inf
+        best = (0, 0)
+        fresh = m.count % BLOCK == 0
+        for n in (*SHORT, *(k * BLOCK for k in LONG)):
+            if n not in SHORT and not fresh and not m.held:
+                continue
+            y = m.recent[-n:] if n in SHORT else m.sums[-(n // BLOCK) :]
+            z = (y.astype(np.float32).ravel() @ s.bank(n)) / np.sqrt(np.maximum(s.information[n], 1e-30))
+            z[s.n_leak :] = np.abs(z[s.n_leak :])
+            over = z / self.limits.spread[n]
+            top = max(top, float(over.max()))
+            j = int(np.argmax(z))
+            if float(over.max()) > level and z[j] > raw:
+                raw, best = float(z[j]), (n, j)
+        if raw == -np.inf or top <= level:
+            return []
+        return [self._finding(*best, top)]
+
+    def _finding(self, window: int, fault: int, score: float) -> Finding:
+        f = self.signatures.faults[fault]
+        at = self.estimate(fault)
+        rate = self.limits.alarms_a_month(score)
+        smallest = (self.level * self.limits.spread[window][fault] + ndtri(POWER)) / at.root
+        common = {"sigma": at.sigma, "onset": at.onset, "score": score, "level": self.level, "false_alarm": rate,
+                  "smallest": float(smallest), "size": at.size}  # fmt: skip
+        if f.kind == "bias":
+            return Finding("bias", (f.where,), "", float("nan"), **common)
+        where = tuple(dict.fromkeys(self.element(j) for j in self.alike(window, at.node)))
+        kind = "leak or theft" if self.moving.pipes.nodes[at.node] in self._taking else "leak"
+        return Finding(kind, where, at.pipe, at.share, **common)
+
+    def element(self, node: int) -> str:
+        """Return the pipe or node that a node of the model belongs to."""
+        return self.moving.pipes.place(node)[0]
+
+    def alike(self, window: int, fault: int) -> list[int]:
+        """Return leaks whose signatures cannot be told from that of `fault` over a window, itself first."""
+        s = self.signatures
+        g = s.bank(window)[:, : s.n_leak]
+        C = np.sqrt(np.maximum(s.information[window][: s.n_leak], 1e-30))
+        likeness = (g[:, fault] @ g) / (C * C[fault])
+        found = np.flatnonzero(likeness > ALIKE)
+        return [fault, *(int(k) for k in found[np.argsort(-likeness[found])] if k != fault)]
+
+    def estimate(self, fault: int) -> Estimate:
+        """Return size, onset and place of a fault by the largest likelihood over every onset, and between cells."""
+        leak = fault < self.signatures.n_leak
+        cells = self._near(fault) if leak else []
+        nodes = sorted({fault, *(n for a, b, _ in cells for n in (a, b))})
+        place = {n: k for k, n in enumerate(nodes)}
+        best: Estimate | None = None
+        pairs = [(place[a], place[b], e) for a, b, e in cells] or [(place[fault], place[fault], None)]
+        for onset, D, C in self._onsets(nodes):
+            for a, b, edge in pairs:
+                share = np.linspace(0.0, 1.0, 21) if a != b else np.zeros(1)
+                d = (1.0 - share) * D[a] + share * D[b]
+                c = (1.0 - share) ** 2 * C[a, a] + 2.0 * share * (1.0 - share) * C[a, b] + share**2 * C[b, b]
+                gain = np.where(d > 0.0, d, 0.0 if leak else d) ** 2 / np.maximum(c, 1e-30)
+                k = int(np.argmax(gain))
+                if best is None or gain[k] > best.gain:
+                    node = nodes[b] if share[k] > 0.5 else nodes[a]
+                    pipe, along = ("", float("nan")) if edge is None else self._along(edge, float(share[k]))
+                    best = Estimate(
+                        node, pipe, along, float(d[k] / c[k]), float(c[k]) ** -0.5, float(c[k]) ** 0.5, onset,
+                        float(gain[k]),
+                    )  # fmt: skip
+        assert best is not None  # noqa: S101 - there is an onset at least
+        return best
+
+    def _near(self, fault: int) -> list[tuple[int, int, Any]]:
+        """Return the cells within three nodes of a node."""
+        reach = {fault}
+        for _ in range(3):
+            reach |= {n for a, b, _ in self._cells for n in (a, b) if a in reach or b in reach}
+        return [cell for cell in self._cells if cell[0] in reach and cell[1] in reach]
+
+    def _onsets(self, nodes: list[int]) -> Any:
+        """Yield (scans since the onset, D, C) of some faults: every scan of the last hour, every block of the last day."""
+        m, s = self.memory, self.signatures
+        for y, g, unit, first in (
+            (m.recent, s.short, 1, 1),
+            (m.sums, s.long, BLOCK, max(SHORT) // BLOCK + 1),
+        ):
+            g = g[:, :, nodes].astype(np.float64)
+            cross = np.cumsum(np.einsum("tmi,tmj->tij", g, g), axis=0)
+            late = m.count % BLOCK if unit == BLOCK else 0
+            for n in range(first, min(len(y), m.count // unit) + 1):
+                yield n * unit + late, np.einsum("tm,tmi->i", y[len(y) - n :], g[:n]), cross[n - 1]
+
+    def _along(self, edge: Any, share: float) -> tuple[str, float]:
+        """Return pipe and share of its length for a share of a cell."""
+        cells = self._cut[edge.element]
+        _, _, k = edge.name.rpartition(" [cell ")
+        cell = int(k.rstrip("]")) if k and edge.name != edge.element else 1
+        return edge.element, (cell - 1 + share) / cells
+
+    # ------------------------------------------------------------ save, restore
+
+    def save(self) -> dict[str, Any]:
+        """Return all that changes from scan to scan, as arrays, numbers and texts: what `restore` takes."""
+        s, m = self.moving.state, self.memory
+        return {
+            "tags": list(self.moving.tags), "x": s.x.copy(), "u": s.u.copy(), "e": s.e.copy(), "b": s.b.copy(),
+            "c": s.c.copy(), "age": s.age, "silent": s.silent.copy(), "recent": m.recent.copy(), "sums": m.sums.copy(),
+            "open_sum": m.open_sum.copy(), "count": m.count, "dead": self.moving.dead.copy(),
+        }  # fmt: skip
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up where `save` left off; SeraiError when the meters are others."""
+        self.moving.restore(saved)
+        if not np.array_equal(self.signatures.alive, ~self.moving.dead):
+            self._relay()
+        self.memory = Memory(
+            np.array(saved["recent"]), np.array(saved["sums"]), np.array(saved["open_sum"]), int(saved["count"])
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The likeliest place, size and onset of one fault; root: square root of the information on its size."""
+
+    node: int
+    pipe: str
+    share: float
+    size: float
+    sigma: float
+    root: float
+    onset: float
+    gain: float

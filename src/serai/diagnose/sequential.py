@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sequential test: which one fault, since when and how large, explains the innovations of the filter.
+
+A unit fault of kind j that begins at scan k leaves a signature g_j(t - k) in the innovations after it, from the filter's
+own recursion (A. S. Willsky, H. L. Jones, IEEE Trans. Autom. Control 21 (1976) 108-112):
+
+    s(1) = d,   nu(t) = H s(t) + h,   s(t+1) = F (s(t) - K nu(t)) + d
+
+d what the fault does to the state in one scan (a leak: a column of T), h what it does to a reading (a bias: 1). With
+whitened innovations y = V^-1/2 nu and signatures g alike, for a window of n scans
+
+    D = sum g(t)' y(t)     C = sum g(t)' g(t)     score D / sqrt(C)     size D / C     smallest size z / sqrt(C)
+
+A score is a standard normal when the filter's model is the truth. It is not: so each score is divided by its own spread
+on clean days, and the level that the largest of all may reach follows from the alarms a month that are allowed
+(`Limits`). Short windows slide scan by scan; long ones take innovations by blocks of ten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.special import ndtri
+
+from serai.errors import SeraiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.estimate.moving import Moving
+
+    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
+
+SHORT = (3, 5, 10, 20, 30, 60)  # windows, in scans
+BLOCK = 10  # scans
+LONG = (9, 12, 18, 24, 36, 54, 72, 108, 144)  # windows, in blocks
+MONTH = 30.0 * 86400.0
+EULER = 0.5772156649015329
+ALIKE = 0.98  # correlation from which on two signatures cannot be told apart
+POWER = 0.9  # with which the smallest detectable fault is found
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One hypothesis: a `leak` at a node of the pipes, or a `bias` of a meter; index of the node or meter."""
+
+    kind: str
+    where: str
+    index: int
+
+
+class Signatures:
+    """Whitened signatures of every fault, for one filter and one set of living meters.
+
+    faults    leaks at all nodes first, then biases of all meters
+    short     (60, n_meter, n_fault), scan by scan; long (144, n_meter, n_fault), block by block
+    """
+
+    def __init__(self, moving: Moving) -> None:
+        lo, stage = moving.layout, moving.stages[-1]
+        nodes = [Fault("leak", name, k) for k, name in enumerate(moving.pipes.nodes)]
+        biases = [Fault("bias", tag, k) for k, tag in enumerate(moving.tags)]
+        self.faults = (*nodes, *biases)
+        self.n_leak = len(nodes)
+        self.alive = ~moving.dead
+        self.whiten = cholesky(stage.V, lower=True)
+        d = np.zeros((lo.size, len(self.faults)))
+        d[lo.p, : self.n_leak] = moving.regime.T
+        h = np.zeros((len(moving.tags), len(self.faults)))
+        h[:, self.n_leak :] = np.eye(len(moving.tags))
+        self._short(moving, stage.K, d, h)
+        self._long(moving, stage.K, d, h)
+        self.information = {
+            **{n: np.cumsum((self.short**2).sum(1, dtype=np.float64), 0)[n - 1] for n in SHORT},
+            **{n * BLOCK: np.cumsum((self.long**2).sum(1, dtype=np.float64), 0)[n - 1] for n in LONG},
+        }
+
+    def _short(self, moving: Moving, K: Floats, d: Floats, h: Floats) -> None:
+        n = max(SHORT)
+        self.short: Singles = np.empty((n, *h.shape), np.float32)
+        s = d.copy()
+        for t in range(n):
+            nu = moving.H @ s + h
+            self.short[t] = solve_triangular(self.whiten, nu, lower=True)
+            s = moving.F @ (s - K @ nu) + d
+
+    def _long(self, moving: Moving, K: Floats, d: Floats, h: Floats) -> None:
+        """Sum the signatures over blocks: s after a block is B s + b, the sum of s over it S s + e."""
+        step = moving.F - moving.F @ (K @ moving.H)
+        rest = d - moving.F @ (K @ h)
+        B, b = np.eye(step.shape[0]), np.zeros_like(rest)
+        S, e = np.zeros_like(step), np.zeros_like(rest)
+        for _ in range(BLOCK):
+            S, e = S + B, e + b
+            B, b = step @ B, step @ b + rest
+        HS, He = moving.H @ S, moving.H @ e + BLOCK * h
+        n = max(LONG)
+        self.long: Singles = np.empty((n, *h.shape), np.float32)
+        s = d.copy()
+        for t in range(n):
+            self.long[t] = solve_triangular(self.whiten, HS @ s + He, lower=True) / np.sqrt(BLOCK)
+            s = B @ s + b
+
+    # ------------------------------------------------------------------ scores
+
+    def whitened(self, nu: Floats) -> Floats:
+        """Return y = V^-1/2 nu for innovations (n_scan, n_meter)."""
+        return np.asarray(solve_triangular(self.whiten, nu.T, lower=True).T)
+
+    def bank(self, window: int) -> Singles:
+        """Return the signatures of a window [scans] in a row (n_time x n_meter, n_fault)."""
+        g = self.short[:window] if window in SHORT else self.long[: window // BLOCK]
+        return g.reshape(-1, g.shape[2])
+
+    def scores(self, y: Floats, window: int) -> Singles:
+        """Return D / sqrt(C) of every fault that began `window` scans before each scan (n_scan, n_fault).
+
+        y (n_scan, n_meter) whitened innovations, or their sums over blocks / sqrt(BLOCK) for long windows. Rows before
+        the first full window are nan.
+        """
+        n = window if window in SHORT else window // BLOCK
+        out = np.full((len(y), len(self.faults)), np.nan, np.float32)
+        if len(y) >= n:
+            view = np.lib.stride_tricks.sliding_window_view(y.astype(np.float32), n, axis=0)  # (.., n_meter, n)
+            rows = np.ascontiguousarray(view.transpose(0, 2, 1)).reshape(len(view), -1)
+            C = np.maximum(self.information[window], 1e-30)
+            out[n - 1 :] = rows @ self.bank(window) / np.sqrt(C).astype(np.float32)
+        return out
+
+
+def blocks(y: Floats) -> Floats:
+    """Return sums of y (n_scan, n_meter) over whole blocks, over the root of their length: white when y is."""
+    n = len(y) // BLOCK
+    return np.asarray(y[: n * BLOCK].reshape(n, BLOCK, -1).sum(1) / np.sqrt(BLOCK))
+
+
+# ---------------------------------------------------------------------- limits
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clean days have taught: how far scores spread, and how high the largest of them goes.
+
+    spread   window [scans] -> (n_fault,) standard deviation of each score on clean days, never below 1
+    mu, beta Gumbel's law of the largest score over `span` seconds, all faults and windows together
+    days     clean days behind it
+    """
+
+    spread: dict[int, Floats]
+    mu: float
+    beta: float
+    span: float
+    days: float
+
+    def level(self, alarms_a_month: float) -> float:
+        """Return the score that clean days pass so often."""
+        share = min(0.5, alarms_a_month * self.span / MONTH)
+        return float(self.mu - self.beta * np.log(-np.log1p(-share)))
+
+    def alarms_a_month(self, score: float) -> float:
+        """Return how often clean days pass a score."""
+        return float(-np.expm1(-np.exp(-(score - self.mu) / self.beta)) * MONTH / self.span)
+
+
+def windows() -> tuple[int, ...]:
+    """Return all windows in scans."""
+    return (*SHORT, *(n * BLOCK for n in LONG))
+
+
+def untaught(signatures: Signatures, *, scan: float = 60.0, spread: float = 2.0) -> Limits:
+    """Return limits for a network without clean days: spreads as given, the largest of independent normals.
+
+    The largest of M normals in a span follows Gumbel's law with mu = z(1 - 1/M), beta = 1/mu; each window counts as
+    many independent tests as it fits into the span.
+    """
+    span = 6 * 3600.0
+    tests = sum(max(1.0, span / scan / n) for n in windows()) * len(signatures.faults)
+    mu = float(ndtri(1.0 - 1.0 / tests))
+    wide = {n: np.full(len(signatures.faults), spread) for n in windows()}
+    return Limits(wide, mu, 1.0 / mu, span, 0.0)
+
+
+def all_scores(signatures: Signatures, y: Floats) -> Iterable[tuple[int, int, Singles]]:
+    """Yield (window, scans between rows, scores (n_row, n_fault)) of whitened innovations (n_scan, n_meter)."""
+    for n in SHORT:
+        yield n, 1, signatures.scores(y, n)
+    sums = blocks(y)
+    for n in LONG:
+        yield n * BLOCK, BLOCK, signatures.scores(sums, n * BLOCK)
+
+
+@dataclass
+class Lesson:
+    """Gathers clean days for `Limits`: first their spread, then, on the same days, the largest scores.
+
+    Two passes over the days: `spread` of each, `close`, then `largest` of each, `limits`.
+    """
+
+    scan: float = 60.0
+    span: float = 6 * 3600.0
+    squares: dict[int, Floats] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+    spreads: dict[int, Floats] = field(default_factory=dict)
+    maxima: list[Floats] = field(default_factory=list)
+    days: float = 0.0
+
+    def spread(self, signatures: Signatures, y: Floats, skip: int) -> None:
+        """Add a run's whitened innovations (n_scan, n_meter); its first `skip` scans are warming up."""
+        for n, every, z in all_scores(signatures, y):
+            z = z[skip // every :]
+            z = z[np.isfinite(z[:, 0])].astype(np.float64)
+            self.squares[n] = self.squares.get(n, 0.0) + (z**2).sum(0)
+            self.counts[n] = self.counts.get(n, 0) + len(z)
+        self.days += (len(y) - skip) * self.scan / 86400.0
+
+    def close(self) -> None:
+        """Turn what was gathered into spreads."""
+        for n, total in self.squares.items():
+            if self.counts[n] < 2:
+                msg = f"clean days too short for a window of {n} scans"
+                raise SeraiError(msg)
+            self.spreads[n] = np.maximum(1.0, np.sqrt(total / self.counts[n]))
+
+    def largest(self, signatures: Signatures, y: Floats, skip: int) -> None:
+        """Add the largest score of every span of a run."""
+        top = course(signatures, self.spreads, y)
+        n = int(self.span / self.scan)
+        top = top[skip:]
+        spans = top[: len(top) // n * n].reshape(-1, n)
+        self.maxima.append(spans.max(1))
+
+    def limits(self) -> Limits:
+        """Fit Gumbel's law by moments."""
+        top = np.concatenate(self.maxima)
+        beta = float(top.std(ddof=1) * np.sqrt(6.0) / np.pi)
+        return Limits(self.spreads, float(top.mean()) - EULER * beta, beta, self.span, self.days)
+
+
+def course(signatures: Signatures, spreads: dict[int, Floats], y: Floats) -> Floats:
+    """Return the largest score of any fault and window at each scan (n_scan,), in units of its spread."""
+    top = np.zeros(len(y))
+    leaks = signatures.n_leak
+    for n, every, z in all_scores(signatures, y):
+        z = np.nan_to_num(z) / spreads[n].astype(np.float32)
+        best = np.maximum(z[:, :leaks].max(1), np.abs(z[:, leaks:]).max(1))
+        at = np.arange(len(z)) * every + every - 1
+        top[at] = np.maximum(top[at], best)
+    return top
