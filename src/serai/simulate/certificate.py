@@ -8,12 +8,14 @@ powers are S = V conj(Y V). A slip in a law, a slope, a sign or a stamp shows he
 Each mismatch is relative to what counts as one in the case: the total supply for mass, the highest known pressure
 for pressures (a momentum mismatch is divided by the density), the base power for power, the heat or work itself for
 machines.
+
+States may come alone (n_column,) or many at once (n_scenario, n_column): all is computed along the last axis.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import lambertw
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from serai.system.equations import Stamp
 
     Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Largest = tuple[Floats, NDArray[np.intp], list[str]]
+    Many = dict[str, Largest]
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 Mismatches = dict[str, tuple[float, str]]
@@ -42,17 +47,47 @@ class Step:
     before: Floats
 
 
+@dataclass(frozen=True)
+class Absent:
+    """What is not there in some of many states: (n_scenario, n) each; it neither holds nor carries anything.
+
+    edges     of the gas graph, lost or in a part without gas
+    branches  of the grid that carry current (`PowerGraph.alive_branch`)
+    plants    in the order of their fuel columns
+    """
+
+    edges: Mask
+    branches: Mask
+    plants: Mask
+
+
 def certify(system: System, x: Floats, step: Step | None = None) -> Mismatches:
     """Return for each kind of equation (largest relative mismatch, its element) at the state x (n_column,), SI."""
-    found: Mismatches = {}
+    return {
+        kind: (float(size[0]), names[int(at[0])])
+        for kind, (size, at, names) in certify_all(system, x[None, :], step).items()
+    }
+
+
+def certify_all(system: System, X: Floats, step: Step | None = None, absent: Absent | None = None) -> Many:
+    """Return for each kind of equation the largest relative mismatch of every state X (n_scenario, n_column), SI.
+
+    kind -> (mismatch (n_scenario,), number of its element (n_scenario,), names of the elements)
+    """
+    found: Many = {}
     if system.gas.names:
-        found["mass balance"] = _mass(system, x, step)
-        found.update(_momentum(system, x, step))
-        found.update(_joints(system, x))
-        found.update(_machines(system, x))
+        found["mass balance"] = _mass(system, X, step)
+        found.update(_momentum(system, X, step, absent))
+        found.update(_joints(system, X))
+        found.update(_machines(system, X, absent))
     if system.power.names:
-        found["power balance"] = _grid(system, x)
-    return {k: v for k, v in found.items() if v[1]}
+        found["power balance"] = _grid(system, X, absent)
+    return {k: v for k, v in found.items() if v[2]}
+
+
+def worst_of_all(found: Many) -> Floats:
+    """Return the largest mismatch of every state (n_scenario,); what is not a number wins."""
+    return np.max([size for size, _, _ in found.values()], axis=0) if found else np.zeros(1)
 
 
 def worst(mismatches: Mismatches) -> tuple[float, str]:
@@ -63,16 +98,22 @@ def worst(mismatches: Mismatches) -> tuple[float, str]:
     return mismatches[kind][0], f"{kind} of {mismatches[kind][1]}"
 
 
-def _largest(values: Floats, names: list[str]) -> tuple[float, str]:
-    if not len(values):
-        return 0.0, ""
-    k = int(np.argmax(np.where(np.isnan(values), np.inf, np.abs(values))))
-    return float(abs(values[k])), names[k]
+def _largest(values: Floats, names: list[str]) -> Largest:
+    """Return the largest of values (n_scenario, n), where it is, and the names."""
+    if not names:
+        return np.zeros(len(values)), np.zeros(len(values), np.intp), names
+    k = np.argmax(np.where(np.isnan(values), np.inf, np.abs(values)), axis=1)
+    return np.abs(values[np.arange(len(values)), k]), k, names
 
 
 def _part(system: System, x: Floats, quantity: str) -> Floats:
     c = system.equations.columns
-    return x[c[quantity].span] if quantity in c else np.empty(0)
+    return x[..., c[quantity].span] if quantity in c else np.empty((*x.shape[:-1], 0))
+
+
+def _add(sums: NDArray[Any], where: NDArray[np.intp], values: NDArray[Any]) -> None:
+    """Add values (..., k) to sums (..., n) at the places (k,)."""
+    np.add.at(sums.T, where, values.T)
 
 
 def density_of(p: Floats, stamp: Stamp) -> Floats:
@@ -82,54 +123,53 @@ def density_of(p: Floats, stamp: Stamp) -> Floats:
 
 
 def stored(system: System, x: Floats) -> Floats:
-    """Return the gas stored at each node [kg] (n_node,): half of each adjoining cell."""
-    mass = np.zeros(len(system.gas.names))
+    """Return the gas stored at each node [kg] (..., n_node): half of each adjoining cell."""
+    mass = np.zeros((*x.shape[:-1], len(system.gas.names)))
     first = system.equations.columns["pressure"].first
     for stamp in system.gas.storage:
         node = stamp.columns[0] - first
-        np.add.at(mass, node, stamp.get("V") * density_of(x[stamp.columns[0]], stamp))
+        _add(mass, node, stamp.get("V") * density_of(x[..., stamp.columns[0]], stamp))
     return mass
 
 
 def taken(system: System, x: Floats) -> Floats:
-    """Return what leaves the network at each node [kg/s] (n_node,): withdrawals, fuel of drives and of plants."""
+    """Return what leaves the network at each node [kg/s] (..., n_node): withdrawals, fuel of drives and of plants."""
     g, net = system.gas, system.network
-    out = np.zeros(len(g.names))
-    out[: g.shown] += _part(system, x, "withdrawal")
+    out = np.zeros((*x.shape[:-1], len(g.names)))
+    out[..., : g.shown] += _part(system, x, "withdrawal")
     drives, stations = net.active("drives"), net["compressors"]
     c = system.equations.columns
     for name in c["fuel"].names if "fuel" in c else ():
         row = drives.row(name)
         at = str(drives["fuel_node"][row]) or str(stations["from_node"][stations.row(str(drives["compressor"][row]))])
-        out[g.node[at]] += x[c.find("fuel", name)]
+        out[..., g.node[at]] += x[..., c.find("fuel", name)]
     plants = net.active("plants")
     for name in c["plant_fuel"].names if "plant_fuel" in c else ():
-        out[g.node[str(plants["gas_node"][plants.row(name)])]] += x[c.find("plant_fuel", name)]
+        out[..., g.node[str(plants["gas_node"][plants.row(name)])]] += x[..., c.find("plant_fuel", name)]
     return out
 
 
-def _mass(system: System, x: Floats, step: Step | None) -> tuple[float, str]:
+def _mass(system: System, x: Floats, step: Step | None) -> Largest:
     g = system.gas
     start, end = g.ends()
     m = _part(system, x, "flow")
     net = -taken(system, x)
-    np.add.at(net, start, -m)
-    np.add.at(net, end, m)
+    _add(net, start, -m)
+    _add(net, end, m)
     if step is not None:
         net -= (stored(system, x) - stored(system, step.before)) / step.length
     return _largest(net / system.flow_scale, g.names)
 
 
-def _momentum(system: System, x: Floats, step: Step | None) -> Mismatches:
+def _momentum(system: System, x: Floats, step: Step | None, absent: Absent | None) -> Many:
     g = system.gas
     c = system.equations.columns
     height = np.array(g.height)
     start, end = g.ends()
     p = _part(system, x, "pressure")
-    out: Mismatches = {}
     values, names = [], []
     for stamp, edges in g.momentum:
-        p1, p2, m = p[start[edges]], p[end[edges]], x[c["flow"].first + edges]
+        p1, p2, m = p[..., start[edges]], p[..., end[edges]], x[..., c["flow"].first + edges]
         half, mid = (p1 - p2) / 2.0, (p1 + p2) / 2.0
         driven = sum(w * density_of(mid + half * u, stamp) * half for u, w in zip(NODES, WEIGHTS, strict=True))
         L, D, A = stamp.get("L"), stamp.get("D"), stamp.get("A")
@@ -139,13 +179,12 @@ def _momentum(system: System, x: Floats, step: Step | None) -> Mismatches:
         lifted = GRAVITY * (height[end] - height[start])[edges] * (rho1**2 + rho2**2) / 2.0
         turned = np.zeros_like(m)
         if step is not None:
-            turned = (rho1 + rho2) / 2.0 * L / A * (m - step.before[c["flow"].first + edges]) / step.length
+            turned = (rho1 + rho2) / 2.0 * L / A * (m - step.before[..., c["flow"].first + edges]) / step.length
         mean = np.maximum((np.abs(rho1) + np.abs(rho2)) / 2.0, 1e-6)
-        values.append((driven - lost - lifted - turned) / mean / system.pressure_scale)
+        off = (driven - lost - lifted - turned) / mean / system.pressure_scale
+        values.append(off if absent is None else np.where(absent.edges[:, edges], 0.0, off))
         names += list(stamp.names)
-    if values:
-        out["momentum"] = _largest(np.concatenate(values), names)
-    return out
+    return {"momentum": _largest(np.concatenate(values, axis=1), names)} if values else {}
 
 
 def _drag(stamp: Stamp, m: Floats) -> Floats:
@@ -207,24 +246,24 @@ TURBULENT_FORMULA: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-def _joints(system: System, x: Floats) -> Mismatches:
+def _joints(system: System, x: Floats) -> Many:
     """Pressure drops, ratios and resistors, straight from the elements' tables."""
     g, c = system.gas, system.equations.columns
     p, m = _part(system, x, "pressure"), _part(system, x, "flow")
     values, names = [], []
     for e in g.edges:
-        p1, p2 = p[e.start], p[e.end]
+        p1, p2 = p[..., e.start], p[..., e.end]
         if "drop" in c and e.name in c["drop"].index:
-            values.append(p1 - p2 - x[c.find("drop", e.name)])
+            values.append(p1 - p2 - x[..., c.find("drop", e.name)])
         elif e.kind == "compressors":
-            values.append(p2 - x[c.find("ratio", e.name)] * p1)
+            values.append(p2 - x[..., c.find("ratio", e.name)] * p1)
         else:
             continue
         names.append(e.name)
     for law in ("resistor_constant", "resistor_drag"):
         for stamp in system.equations.stamps_of(law):
             edges = stamp.columns[2] - c["flow"].first
-            p1, p2, q = x[stamp.columns[0]], x[stamp.columns[1]], m[edges]
+            p1, p2, q = x[..., stamp.columns[0]], x[..., stamp.columns[1]], m[..., edges]
             s = np.sqrt(q * q + stamp.get("eps") ** 2)
             if law == "resistor_constant":
                 lost = stamp.get("xi") * q / s
@@ -233,67 +272,75 @@ def _joints(system: System, x: Floats) -> Mismatches:
                 lost = (
                     stamp.get("zeta") * inflow / 2.0 * (q / (stamp.get("A") * inflow)) * (s / (stamp.get("A") * inflow))
                 )
-            values += list(p1 - p2 - lost)
+            values += list(np.moveaxis(p1 - p2 - lost, -1, 0))
             names += list(stamp.names)
-    return {"pressure": _largest(np.array(values) / system.pressure_scale, names)}
+    return {"pressure": _largest(_columns(values, len(x)) / system.pressure_scale, names)}
 
 
-def _machines(system: System, x: Floats) -> Mismatches:
+def _columns(values: list[Floats], count: int) -> Floats:
+    """Return values (n_scenario,) of many elements as (n_scenario, n)."""
+    return np.stack(values, axis=1) if values else np.empty((count, 0))
+
+
+def _machines(system: System, x: Floats, absent: Absent | None) -> Many:
     """Shaft power, fuel of drives and plants, motors: work and heat against each other, relative to the largest."""
     net, c = system.network, system.equations.columns
     values, names = [], []
     gas = net.gas
     for stamp in system.equations.stamps_of("compression"):
-        p1, r, m, W = (x[k] for k in stamp.columns)
+        p1, r, m, W = (x[..., k] for k in stamp.columns)
         over_z = sum(stamp.get(f"b{k + 1}") * np.abs(p1) ** k for k in range(5))
         k = gas.heat_capacity_ratio
         head = stamp.get("RT") / over_z * k / (k - 1.0) * (r ** ((k - 1.0) / k) - 1.0)
         work = (
             m * head / net.active("compressors")["efficiency"][[net.active("compressors").row(n) for n in stamp.names]]
         )
-        values += list((W - work) / np.maximum(np.abs(W), 1e6))
+        values += list(np.moveaxis((W - work) / np.maximum(np.abs(W), 1e6), -1, 0))
         names += list(stamp.names)
     lhv = gas.net_heating_value / gas.standard_density
     drives = net.active("drives")
     for quantity in ("fuel", "drive_power"):
         for name in c[quantity].names if quantity in c else ():
             row = drives.row(name)
-            W = x[c.find("power", str(drives["compressor"][row]))]
-            given = x[c.find(quantity, name)] * (lhv if quantity == "fuel" else 1.0) * drives["efficiency"][row]
-            values.append((W - given) / max(abs(W), 1e6))
+            W = x[..., c.find("power", str(drives["compressor"][row]))]
+            given = x[..., c.find(quantity, name)] * (lhv if quantity == "fuel" else 1.0) * drives["efficiency"][row]
+            values.append((W - given) / np.maximum(np.abs(W), 1e6))
             names.append(name)
     plants = net.active("plants")
-    for name in c["plant_fuel"].names if "plant_fuel" in c else ():
+    for k, name in enumerate(c["plant_fuel"].names if "plant_fuel" in c else ()):
         row = plants.row(name)
-        P = x[c.find("active_power", str(plants["generator"][row]))]
+        P = x[..., c.find("active_power", str(plants["generator"][row]))]
         heat = plants["no_load"][row] + P * (plants["heat_rate"][row] + P * plants["heat_rate_slope"][row])
-        values.append((x[c.find("plant_fuel", name)] * lhv - heat) / max(abs(heat), 1e6))
+        off = (x[..., c.find("plant_fuel", name)] * lhv - heat) / np.maximum(np.abs(heat), 1e6)
+        values.append(off if absent is None else np.where(absent.plants[:, k], 0.0, off))
         names.append(name)
-    return {"machines": _largest(np.array(values), names)}
+    return {"machines": _largest(_columns(values, len(x)), names)}
 
 
-def _grid(system: System, x: Floats) -> tuple[float, str]:
+def _grid(system: System, x: Floats, absent: Absent | None) -> Largest:
     """Complex power balance of every node, S = V conj(Y V), in units of the base power."""
     g, net, c = system.power, system.network, system.equations.columns
     S = net.base_power
     V = _part(system, x, "magnitude") * np.exp(1j * _part(system, x, "angle"))
     balance = -(_part(system, x, "active_withdrawal") + 1j * _part(system, x, "reactive_withdrawal")) / S
     for name in g.generators:
-        made = x[c.find("active_power", name)] + 1j * x[c.find("reactive_power", name)]
-        balance[g.at(name)] += made / S
+        made = x[..., c.find("active_power", name)] + 1j * x[..., c.find("reactive_power", name)]
+        balance[..., g.at(name)] += made / S
     f, t = g.ends
     yff, yft, ytf, ytt = (y[g.alive_branch] for y in g.branches.admittances())
-    np.add.at(balance, f, -V[f] * np.conj(yff * V[f] + yft * V[t]))
-    np.add.at(balance, t, -V[t] * np.conj(ytf * V[f] + ytt * V[t]))
+    there = 1.0 if absent is None else np.where(absent.branches, 0.0, 1.0)
+    Vf, Vt = V[..., f], V[..., t]
+    _add(balance, f, -Vf * np.conj(yff * Vf + yft * Vt) * there)
+    _add(balance, t, -Vt * np.conj(ytf * Vf + ytt * Vt) * there)
     stub = g.branches.stub_g[g.alive_stub] + 1j * g.branches.stub_b[g.alive_stub]
-    np.add.at(balance, g.stub_node, -(np.abs(V[g.stub_node]) ** 2) * np.conj(stub))
+    _add(balance, g.stub_node, -(np.abs(V[..., g.stub_node]) ** 2) * np.conj(stub))
     shunts, buses = net.active("shunts"), net["buses"]
     for k, name in enumerate(shunts.names):
         if g.at(name) >= 0:
             own = shunts["voltage"][k]
             nominal = buses["voltage"][buses.row(str(shunts["bus"][k]))]
-            v2 = np.abs(V[g.at(name)]) ** 2 * (1.0 if np.isnan(own) else (nominal / own) ** 2)
-            balance[g.at(name)] -= (
+            v2 = np.abs(V[..., g.at(name)]) ** 2 * (1.0 if np.isnan(own) else (nominal / own) ** 2)
+            balance[..., g.at(name)] -= (
                 v2 * shunts["steps"][k] * (shunts["active_power"][k] + 1j * shunts["reactive_power"][k]) / S
             )
     loads = net.active("loads")
@@ -302,19 +349,19 @@ def _grid(system: System, x: Floats) -> tuple[float, str]:
             row, node = loads.row(name), g.at(name)
             side = "active" if part == 1.0 else "reactive"
             z, i = (loads[f"constant_{what}_{side}"][row] for what in ("impedance", "current"))
-            v = np.abs(V[node])
-            balance[node] -= part * x[c.find(quantity, name)] * (1.0 - z - i + i * v + z * v * v) / S
+            v = np.abs(V[..., node])
+            balance[..., node] -= part * x[..., c.find(quantity, name)] * (1.0 - z - i + i * v + z * v * v) / S
     drives = net.active("drives")
     for name in c["drive_power"].names if "drive_power" in c else ():
         row = drives.row(name)
         factor = drives["power_factor"][row]  # S = P (1 + j tan(arccos factor))
         turned = 1.0 if np.isnan(factor) else 1.0 + 1j * np.tan(np.arccos(factor))
-        balance[g.at(str(drives["bus"][row]))] -= turned * x[c.find("drive_power", name)] / S
+        balance[..., g.at(str(drives["bus"][row]))] -= turned * x[..., c.find("drive_power", name)] / S
     links = net.active("hvdc_links")
     for name in c["link_sent"].names if "link_sent" in c else ():
         row = links.row(name)
-        sent = x[c.find("link_sent", name)]
-        received = sent - links["loss_constant"][row] - links["loss_share"][row] * abs(sent)
-        balance[g.at(str(links["from_bus"][row]))] += (-sent + 1j * x[c.find("link_reactive_from", name)]) / S
-        balance[g.at(str(links["to_bus"][row]))] += (received + 1j * x[c.find("link_reactive_to", name)]) / S
+        sent = x[..., c.find("link_sent", name)]
+        received = sent - links["loss_constant"][row] - links["loss_share"][row] * np.abs(sent)
+        balance[..., g.at(str(links["from_bus"][row]))] += (-sent + 1j * x[..., c.find("link_reactive_from", name)]) / S
+        balance[..., g.at(str(links["to_bus"][row]))] += (received + 1j * x[..., c.find("link_reactive_to", name)]) / S
     return _largest(np.maximum(np.abs(balance.real), np.abs(balance.imag)), g.names)

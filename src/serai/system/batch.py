@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -40,7 +40,7 @@ from serai.system.kernels import written
 from serai.system.lane_newton import CONVERGED, NOT_A_NUMBER, PIVOT_LOST, UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -116,6 +116,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Changes:
+    """Equations that differ between scenarios of one pattern.
+
+    swaps   for each scenario: row -> (column, value): instead of that equation the unknown column has that value
+    absent  law -> for each scenario the numbers of its instances that are not there
+    """
+
+    swaps: Sequence[Mapping[int, tuple[int, float]]]
+    absent: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Days:
     """What became of every scenario over time.
 
@@ -138,9 +150,10 @@ class Batch:
     closed   what is known, and the equations; a transient one steps through time
     x        a state near the ones to come (n_column,): it chooses the pivots, and every scenario starts there
     threads  at most; not given = as many as this process may use
+    varying  laws whose instances can be absent from a scenario (`Changes.absent`): without parameters they say 0
     """
 
-    def __init__(self, closed: Closed, x: Floats, *, threads: int | None = None) -> None:
+    def __init__(self, closed: Closed, x: Floats, *, threads: int | None = None, varying: Sequence[str] = ()) -> None:
         self.closed = closed
         self.base = np.array(x, np.float64)
         self.threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or 2
@@ -166,7 +179,7 @@ class Batch:
         self._groups: dict[str, list[Stamp]] = {name: [s for s, _ in parts] for name, parts in groups.items()}
         self._varied = {
             name: tuple(o for o in OLD if o in LAWS[name].parameters and self._moving(name)) for name in groups
-        }
+        } | {name: LAWS[name].parameters for name in varying if name in groups}
         kinds = (np.uint32, np.float64, np.uint32, np.float64, np.uint32, np.float64)
         program = [
             [
@@ -189,9 +202,10 @@ class Batch:
         scales = closed.column_scales[unknowns]
         X, D = np.append(np.bincount(p.slots, values[inside], minlength=self.n_slots), 0.0), np.empty(closed.n)
         lane_newton.factor(p.starts, p.diagonal, p.columns, p.targets, X, D, EIGHT[:1])
+        self._places = p.row_place, p.column_place, {int(c): k for k, c in enumerate(closed.free)}
         self._pattern = (p.starts, p.diagonal, p.columns, p.targets, template, unknowns, scales, X, D)
-        self._desks: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
-        self._width = 0
+        self._desks: SimpleQueue[tuple[Any, Any, Any]] = SimpleQueue()
+        self._width = 0, 0
 
     def _zero(self, name: str, parameters: Floats) -> tuple[str, ...]:
         """Return the parameters (n, n_parameter) of a law that are 0 in every instance and every scenario."""
@@ -225,10 +239,10 @@ class Batch:
 
     # --------------------------------------------------------------- workplaces
 
-    def _lay_desks(self, width: int, count: int) -> None:
+    def _lay_desks(self, width: int, count: int, swaps: int = 0) -> None:
         """Prepare what a thread writes to, for each of them; kept from call to call."""
-        if width != self._width:
-            self._desks, self._width = SimpleQueue(), width
+        if (width, swaps) != self._width:
+            self._desks, self._width = SimpleQueue(), (width, swaps)
         for _ in range(count - self._desks.qsize()):
             n = self.closed.n
             sizes = (self.n_slots + 1, n, n, 1, 1)
@@ -236,23 +250,26 @@ class Batch:
                 np.zeros(max(1, sum(s.rows.shape[1] for s in self._groups[name]) * len(v)) * width)
                 for name, v in self._varied.items()
             )
-            self._desks.put((varied, tuple(np.zeros(size * width) for size in sizes)))
+            room = np.empty((swaps, n * width)), np.empty((swaps, swaps + 1))
+            self._desks.put((varied, tuple(np.zeros(size * width) for size in sizes), room))
 
-    def _share(self, count: int, lanes: tuple[float, ...], work: Callable[[int, int, Any, Any], None]) -> None:
-        """Run work(first, last, varied, desk) over `count` scenarios, a few blocks at a time, on all threads."""
+    def _share(
+        self, count: int, lanes: tuple[float, ...], work: Callable[[int, int, Any, Any, Any], None], swaps: int = 0
+    ) -> None:
+        """Run work(first, last, varied, desk, room) over `count` scenarios, a few blocks at a time, on all threads."""
         size = len(lanes) * BLOCKS_AT_ONCE
         if -(-count // size) < self.threads:
             size = len(lanes) * max(1, -(-count // (len(lanes) * self.threads)))
         pieces = [(k, min(k + size, count)) for k in range(0, count, size)]
         threads = min(self.threads, len(pieces))
-        self._lay_desks(len(lanes), max(1, threads))
+        self._lay_desks(len(lanes), max(1, threads), swaps)
 
         def one(piece: tuple[int, int]) -> None:
-            varied, desk = self._desks.get()
+            desk = self._desks.get()
             try:
-                work(*piece, varied, desk)
+                work(*piece, *desk)
             finally:
-                self._desks.put((varied, desk))
+                self._desks.put(desk)
 
         if threads <= 1:
             for piece in pieces:
@@ -265,12 +282,13 @@ class Batch:
 
     def solve(
         self, columns: ArrayLike, values: ArrayLike, wanted: ArrayLike | None = None, *,
-        tolerance: float = TOLERANCE, alone: bool = True,
+        tolerance: float = TOLERANCE, alone: bool = True, changes: Changes | None = None,
     ) -> Answer:  # fmt: skip
         """Solve every scenario: `columns` (n,) known in all of them have the values (n_scenario, n), SI.
 
-        wanted  columns to return (n_wanted,); not given = all
-        alone   solve what does not come to rest in lanes one by one
+        wanted   columns to return (n_wanted,); not given = all
+        alone    solve what does not come to rest in lanes one by one; not with changes, which only lanes know
+        changes  equations that differ between the scenarios
         """
         given, table = self._table(columns, values)
         keep = np.arange(self.base.size) if wanted is None else np.asarray(wanted, np.int64)
@@ -278,28 +296,69 @@ class Batch:
         out = np.full((count, keep.size), np.nan)
         found, steps = np.full(count, NOT_A_NUMBER), np.zeros(count, np.int64)
         order = np.flatnonzero(np.isfinite(table).all(axis=1))
+        swaps = self._swaps(changes, count)
         for cap, patience in (FIRST, LATER):
             if not order.size:
                 break
             limits = (tolerance, TRUSTED, cap, patience)
 
-            def work(first: int, last: int, varied: Any, desk: Any, order: Ints = order, limits: Any = limits) -> None:
-                self._loops.solve_blocks(
-                    order, first, last, self.base, given, table, keep, out, found, steps, self._program, varied,
-                    self._pattern, desk, limits, WIDE,
-                )  # fmt: skip
+            def work(
+                first: int, last: int, varied: Any, desk: Any, room: Any, order: Ints = order, limits: Any = limits
+            ) -> None:
+                size = last - first if changes is None else len(WIDE)
+                for k in range(first, last, max(1, size)):
+                    until = min(k + size, last)
+                    if changes is not None:
+                        self._absent(changes, order[k:until], varied)
+                    self._loops.solve_blocks(
+                        order, k, until, self.base, given, table, keep, out, found, steps, self._program, varied,
+                        self._pattern, desk, limits, (*swaps, *room), WIDE,
+                    )  # fmt: skip
 
-            self._share(order.size, WIDE, work)
+            self._share(order.size, WIDE, work, swaps[0].shape[1])
             order = order[found[order] == UNFINISHED]
         left = np.flatnonzero((found != CONVERGED) & np.isfinite(table).all(axis=1))
         drained = left[self._drained(keep, out[left])]
-        left = np.setdiff1d(left, drained) if alone else np.empty(0, np.intp)
+        left = np.setdiff1d(left, drained) if alone and changes is None else np.empty(0, np.intp)
         for s in left:
             x, status, taken = self._alone(given, table[s], tolerance)
             out[s], found[s] = x[keep], status
             steps[s] += taken
         out[found != CONVERGED] = np.nan
         return Answer(out, found, steps, tuple(int(s) for s in left), tuple(int(s) for s in drained))
+
+    def mismatch(self, X: Floats) -> Floats:
+        """Return the largest scaled residual of each of the states X (n_scenario, n_column), anew from the laws."""
+        states = np.ascontiguousarray(X, np.float64)
+        out = np.full(len(states), np.nan)
+
+        def work(first: int, last: int, varied: Any, desk: Any, _room: Any) -> None:
+            self._loops.mismatches(first, last, states, out, self._program, varied, desk, WIDE)
+
+        self._share(len(states), WIDE, work)
+        return out
+
+    def _swaps(self, changes: Changes | None, count: int) -> tuple[Ints, Ints, Floats]:
+        """Return the swapped rows and columns by their places among the pivots, and the targets (n_scenario, n)."""
+        most = max((len(s) for s in changes.swaps), default=0) if changes is not None else 0
+        rows, columns = np.full((count, most), -1, np.int64), np.zeros((count, most), np.int64)
+        targets = np.zeros((count, most))
+        row_place, column_place, free = self._places
+        for s, those in enumerate(changes.swaps if changes is not None else ()):
+            for k, (row, (column, value)) in enumerate(those.items()):
+                rows[s, k], columns[s, k], targets[s, k] = row_place[row], column_place[free[column]], value
+        return rows, columns, targets
+
+    def _absent(self, changes: Changes, scenarios: Ints, varied: Any) -> None:
+        """Write the parameters of the laws whose instances may be absent: zero in the lanes that lack them."""
+        width = len(WIDE)
+        for k, name in enumerate(self._groups):
+            if name not in changes.absent:
+                continue
+            values = varied[k].reshape(*self._parameters[k].shape, width)
+            values[:] = self._parameters[k][:, :, None]
+            for l in range(width):  # the last block is padded with its last scenario
+                values[changes.absent[name][scenarios[min(l, len(scenarios) - 1)]], :, l] = 0.0
 
     def _drained(self, keep: Ints, x: Floats) -> NDArray[np.bool_]:
         """Tell which last points (n, n_wanted) of scenarios without an answer lie deep below zero pressure."""
@@ -371,7 +430,7 @@ class Batch:
         order = np.flatnonzero(np.isfinite(table).all(axis=(0, 2)))
         limits = (tolerance, TRUSTED, cap, cap)
 
-        def work(first: int, last: int, varied: Any, desk: Any) -> None:
+        def work(first: int, last: int, varied: Any, desk: Any, _room: Any) -> None:
             self._loops.march(
                 order, first, last, first_state, length, given, table, keep, out, end, out_of, left, found, steps,
                 self._program, varied, self._pattern, desk, limits, lanes,

@@ -76,9 +76,81 @@ def solve_alike(
 
 
 @njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def replace(
+    x: Floats, unknowns: Indices, scales: Floats, swaps: Any, B: Floats, lanes: Lanes
+) -> None:  # pragma: no cover - lanes exist compiled only
+    """Put the equations of the swaps, x = target, in the place of those they stand for, into the residual B."""
+    rows, columns, targets, _, _ = swaps
+    width = len(lanes)
+    for k in range(rows.shape[0]):
+        for l in range(width):
+            if rows[k, l] >= 0:
+                c = columns[k, l]
+                B[rows[k, l] * width + l] = (x[np.intp(unknowns[c]) * width + l] - targets[k, l]) / scales[c]
+
+
+@njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def units(swaps: Any, lanes: Lanes) -> None:  # pragma: no cover - lanes exist compiled only
+    """Write the unit vectors of the rows that are swapped: solved, they tell what a row moves."""
+    rows, _, _, Z, _ = swaps
+    width = len(lanes)
+    for k in range(rows.shape[0]):
+        for i in range(Z.shape[1] // width):
+            store(Z[k], i, splat(0.0, lanes))
+        for l in range(width):
+            if rows[k, l] >= 0:
+                Z[k, rows[k, l] * width + l] = 1.0
+
+
+@njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def correct(
+    x: Floats, unknowns: Indices, scales: Floats, swaps: Any, B: Floats, lanes: Lanes
+) -> None:  # pragma: no cover - lanes exist compiled only
+    """Turn the step B of the equations as they are into that of the swapped ones.
+
+    With Z_j what row j moves: B <- B - sum a_j Z_j, a such that each swapped column makes the step of its equation
+    (the capacitance form of Sherman, Morrison, Woodbury; the factors stay those of the pattern).
+    """
+    rows, columns, targets, Z, M = swaps
+    count, width = rows.shape[0], len(lanes)
+    for l in range(width):
+        for i in range(count):
+            for j in range(count):
+                M[i, j] = 1.0 if i == j else 0.0
+            M[i, count] = 0.0
+            if rows[i, l] >= 0:
+                c = columns[i, l]
+                for j in range(count):
+                    M[i, j] = Z[j, c * width + l]
+                M[i, count] = B[c * width + l] - (x[np.intp(unknowns[c]) * width + l] - targets[i, l]) / scales[c]
+        for j in range(count):
+            if rows[j, l] < 0:
+                for i in range(count):
+                    if i != j:
+                        M[i, j] = 0.0
+        for j in range(count):  # elimination with the largest pivot of each column
+            p = j
+            for i in range(j + 1, count):
+                if abs(M[i, j]) > abs(M[p, j]):
+                    p = i
+            for q in range(j, count + 1):
+                M[j, q], M[p, q] = M[p, q], M[j, q]
+            for i in range(count):
+                if i != j:
+                    f = M[i, j] / M[j, j]
+                    for q in range(j, count + 1):
+                        M[i, q] -= f * M[j, q]
+        for j in range(count):
+            a = M[j, count] / M[j, j]
+            if rows[j, l] >= 0:
+                for i in range(Z.shape[1] // width):
+                    B[i * width + l] -= a * Z[j, i * width + l]
+
+
+@njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def newton(
     x: Floats, program: Any, varied: Any, pattern: Any, work: Any, found: Ints, steps: Ints, limits: Any, begin: int,
-    lanes: Lanes,
+    swaps: Any, lanes: Lanes,
 ) -> None:  # fmt: skip  # pragma: no cover - lanes exist compiled only
     """Solve one block from x (n_column n_lanes,) on; fill found and steps (n_lanes,), what became of every lane.
 
@@ -87,12 +159,14 @@ def newton(
     work     matrix, inverse pivots, right side, largest mismatch, largest step (see `Batch`)
     limits   (largest mismatch, smallest pivot, most steps, steps that a last quarter of the lanes may take alone)
     begin    NONE, LAST or BASE
+    swaps    equations x = target in the place of others: rows and columns among the pivots (n_swap, n_lanes), -1 = none
+             in this lane; targets (n_swap, n_lanes); workplaces (n_swap, n n_lanes), (n_swap, n_swap + 1)
     """
     starts, diagonal, columns, targets, template, unknowns, scales, base_X, base_D = pattern
     X, D, B, worst, moved = work
     tolerance, trusted, cap, patience = limits
     width = len(lanes)
-    n = diagonal.size
+    n, swapped = diagonal.size, swaps[0].shape[0]
     alone, near, before, rate = 0, begin != NONE, np.inf, NEAR
     for l in range(width):
         found[l] = UNFINISHED
@@ -107,6 +181,7 @@ def newton(
             for k in range(template.size):
                 store(X, k, splat(template[k], lanes))
             assemble(x, program, varied, B, X, lanes)
+        replace(x, unknowns, scales, swaps, B, lanes)
         # the sum tells what is not a number; a maximum that does so for every row would take twice the time
         largest, total = splat(0.0, lanes), splat(0.0, lanes)
         for i in range(n):
@@ -139,10 +214,20 @@ def newton(
         if not near:
             factor(starts, diagonal, columns, targets, X, D, lanes)
             before = np.inf
-        if begin == BASE and step == 0:
+        alike = begin == BASE and step == 0
+        if alike or not near:
+            units(swaps, lanes)
+            for k in range(swapped):
+                if alike:
+                    solve_alike(starts, diagonal, columns, base_X, base_D, swaps[3][k], lanes)
+                else:
+                    solve_lanes(starts, diagonal, columns, X, D, swaps[3][k], lanes)
+        if alike:
             solve_alike(starts, diagonal, columns, base_X, base_D, B, lanes)
         else:
             solve_lanes(starts, diagonal, columns, X, D, B, lanes)
+        if swapped:
+            correct(x, unknowns, scales, swaps, B, lanes)
         change = splat(0.0, lanes)
         for k in range(n):
             c, dz = np.intp(unknowns[k]), load(B, k, lanes)
@@ -159,6 +244,8 @@ def newton(
     if near and (begin != BASE or step > 1):
         # the tolerance alone leaves the answer short: once more with the factors at hand
         solve_lanes(starts, diagonal, columns, X, D, B, lanes)
+        if swapped:
+            correct(x, unknowns, scales, swaps, B, lanes)
         for k in range(n):
             c = np.intp(unknowns[k])
             store(x, c, load(x, c, lanes) - load(B, k, lanes) * scales[k])
@@ -174,16 +261,20 @@ def newton(
 @njit(cache=True, error_model="numpy", nogil=True)
 def solve_blocks(
     order: Ints, first: int, last: int, base: Floats, given: Ints, values: Floats, wanted: Ints, out: Floats,
-    found: Ints, steps: Ints, program: Any, varied: Any, pattern: Any, work: Any, limits: Any, lanes: Lanes,
+    found: Ints, steps: Ints, program: Any, varied: Any, pattern: Any, work: Any, limits: Any, swaps: Any, lanes: Lanes,
 ) -> None:  # fmt: skip  # pragma: no cover - lanes exist compiled only
     """Solve scenarios order[first : last] from the state base (n_column,), one block after the other.
 
     given, values   columns that differ (n_given,) and what they are (n_scenario, n_given)
     wanted, out     columns to keep (n_wanted,) and where (n_scenario, n_wanted)
     found, steps    what became of each scenario, and after how many steps (n_scenario,)
+    swaps           as in `newton`, but rows, columns and targets are (n_scenario, n_swap)
     """
     width = len(lanes)
     x = np.empty(base.size * width)
+    all_rows, all_columns, all_targets, Z, M = swaps
+    rows, columns = np.empty((Z.shape[0], width), np.int64), np.empty((Z.shape[0], width), np.int64)
+    targets = np.empty((Z.shape[0], width))
     ended, taken = np.empty(width, np.int64), np.empty(width, np.int64)
     for block in range(first, last, width):
         for c in range(base.size):
@@ -192,7 +283,9 @@ def solve_blocks(
             s = order[min(block + l, last - 1)]
             for k in range(given.size):
                 x[given[k] * width + l] = values[s, k]
-        newton(x, program, varied, pattern, work, ended, taken, limits, BASE, lanes)
+            for k in range(Z.shape[0]):
+                rows[k, l], columns[k, l], targets[k, l] = all_rows[s, k], all_columns[s, k], all_targets[s, k]
+        newton(x, program, varied, pattern, work, ended, taken, limits, BASE, (rows, columns, targets, Z, M), lanes)
         for l in range(min(width, last - block)):
             s = order[block + l]
             found[s] = ended[l]
@@ -222,6 +315,8 @@ def march(
     past = np.empty(n_column * width)
     unknowns = pattern[5]
     ended, taken = np.empty(width, np.int64), np.empty(width, np.int64)
+    none = np.empty((0, width), np.int64)
+    swaps = (none, none, np.empty((0, width)), np.empty((0, width)), np.empty((0, 1)))
     for block in range(first, last, width):
         for l in range(width):
             s = order[min(block + l, last - 1)]
@@ -245,7 +340,7 @@ def march(
                 s = order[min(block + l, last - 1)]
                 for k in range(given.size):
                     x[given[k] * width + l] = values[t, s, k]
-            newton(x, program, varied, pattern, work, ended, taken, limits, NONE, lanes)
+            newton(x, program, varied, pattern, work, ended, taken, limits, NONE, swaps, lanes)
             bad = 0
             for l in range(min(width, last - block)):
                 s = order[block + l]
@@ -264,3 +359,27 @@ def march(
             s = order[block + l]
             for c in range(n_column):
                 end[s, c] = x[c * width + l]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def mismatches(
+    first: int, last: int, X: Floats, out: Floats, program: Any, varied: Any, work: Any, lanes: Lanes
+) -> None:  # pragma: no cover - lanes exist compiled only
+    """Write the largest scaled residual of each of the states X (n_scenario, n_column), anew from the laws."""
+    width = len(lanes)
+    B = work[2]
+    x = np.empty(X.shape[1] * width)
+    for block in range(first, last, width):
+        for l in range(width):
+            s = min(block + l, last - 1)
+            for c in range(X.shape[1]):
+                x[c * width + l] = X[s, c]
+        for i in range(B.size // width):
+            store(B, i, splat(0.0, lanes))
+        residual(x, program, varied, B, lanes)
+        largest = splat(0.0, lanes)
+        for i in range(B.size // width):
+            largest = maximum(largest, abs(load(B, i, lanes)))
+        store(work[3], 0, largest)
+        for l in range(min(width, last - block)):
+            out[block + l] = work[3][l]
