@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 from serai.network.instruments import Instrument
 from serai.telemetry.points import Point, address_of
@@ -53,3 +53,32 @@ async def until(holds, *, within=10.0) -> None:
     while not holds():
         assert asyncio.get_running_loop().time() < end, "it never held"
         await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def relay(to, port):
+    """Pass connections to `port` on to the port `to`; at the end every one of them is cut."""
+    writers, tasks = [], []
+
+    async def pump(reader, writer):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def accept(reader, writer):
+        there_reader, there = await asyncio.open_connection("127.0.0.1", to)
+        writers.extend((writer, there))
+        tasks.extend((asyncio.create_task(pump(reader, there)), asyncio.create_task(pump(there_reader, writer))))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()

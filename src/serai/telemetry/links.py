@@ -10,6 +10,7 @@ import ssl
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from serai.errors import SeraiError
 from serai.telemetry.readings import Counts, Register, now
 
 if TYPE_CHECKING:
@@ -126,11 +127,13 @@ _NAMES: tuple[tuple[type[BaseException], str], ...] = (
 
 def reason(error: BaseException) -> str:
     """Return a short name for why a connection failed: of the first known error in its chain of causes."""
-    chain = list(_chain(error))
-    for link in chain:
+    if isinstance(error, SeraiError):
+        return str(error)[:120]
+    for link in _chain(error):
         for kind, name in _NAMES:
             if isinstance(link, kind):
-                return name
+                why = getattr(link, "verify_message", "") if kind is ssl.SSLCertVerificationError else ""
+                return f"{name}: {why}" if why else name
     return f"{type(error).__name__}: {error}"[:80].rstrip(": ")
 
 

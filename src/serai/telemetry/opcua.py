@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from asyncua import Client, ua
 from asyncua.crypto import security_policies, uacrypto
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from serai.errors import SeraiError
 from serai.telemetry.endpoints import POLICIES
@@ -105,14 +106,34 @@ class OpcuaSource(Link):
 
         client.connection_lost_callback = on_loss
         try:
-            await client.connect()
+            await self._open(client)
             self._client = client
             await self._subscribe(client)
             self._connected()
             raise await lost
+        except UaStatusCodeError as error:
+            raise SeraiError(type(error).__name__) from error
         finally:
             self._client = None
             await asyncio.shield(_leave(client))
+
+    async def _open(self, client: Client) -> None:
+        """Connect; where a server that is not the pinned one cannot read what we say, tell that."""
+        try:
+            await client.connect()
+        except (OSError, TimeoutError) as error:
+            if self.endpoint.security != "none" and not isinstance(error, ConnectionRefusedError):
+                await self._compare()
+            raise
+
+    async def _compare(self) -> None:
+        """Ask the server openly for its certificates; SeraiError when the pinned one is not among them."""
+        pinned = await uacrypto.load_certificate(self.endpoint.authority)
+        asking = Client(f"opc.tcp://{self.endpoint.host}:{self.endpoint.port}", timeout=self._timeout)
+        shown = [e.ServerCertificate for e in await asking.connect_and_get_server_endpoints()]
+        own = pinned.public_bytes(Encoding.DER)
+        if not any((certificate or b"").startswith(own) for certificate in shown):
+            raise SeraiError("certificate refused: the server shows another one")
 
     async def _secure(self, client: Client) -> None:
         """Set policy, certificates and key; SeraiError where they cannot be used."""
@@ -131,7 +152,7 @@ class OpcuaSource(Link):
         except (OSError, ValueError, LookupError, x509.ExtensionNotFound) as error:
             raise SeraiError(f"{e.station}: certificates cannot be used: {error}") from None
         if not theirs.not_valid_before_utc <= datetime.now(UTC) <= theirs.not_valid_after_utc:
-            raise SeraiError("certificate expired")
+            raise SeraiError("certificate refused: expired or not yet valid")
 
     async def _subscribe(self, client: Client) -> None:
         """Have every change of the points sent; a node that does not exist is counted, the rest goes on."""
