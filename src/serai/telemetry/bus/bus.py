@@ -42,7 +42,7 @@ class Subscription(Protocol):
     counts: Counts
 
     async def next(self, most: int = 1, patience: float | None = None) -> Sequence[Delivery]:
-        """Return up to `most` batches; waits for the first, at most `patience` [s] (then none; None: waits for ever)."""
+        """Return up to `most` batches; waits up to `patience` [s] for the first, None: for ever."""
         ...
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:
