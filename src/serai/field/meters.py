@@ -16,7 +16,7 @@ import numpy as np
 
 from serai.errors import SeraiError
 from serai.network.instruments import instruments
-from serai.telemetry.readings import MICROSECONDS, Quality, Readings, Register
+from serai.telemetry.readings import MICROSECONDS, Quality, Readings, Register, joined
 from serai.units import UNITS
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class Meters:
         self.wanted = np.ones(len(listed), bool)
         self._faults = [(f, np.array([self.at[t] for t in f.tags], np.intp)) for f in scenario.meter_faults]
         self._forged = [(f, np.array([self.at[t] for t in f.tags], np.intp)) for f in scenario.forgeries]
+        self._held: dict[tuple[float, float], Floats] = {}
         self._silent = [(s, np.flatnonzero(self.station == number[s.station])) for s in scenario.silences]
 
     def _class(self, network: Network, scenario: Scenario, seed: int) -> None:
@@ -138,15 +139,16 @@ class Meters:
         if found is None:
             m, scan = self.scenario.metering, group.scan
             first, last = floor(WINDOW * window / scan + 1e-9) + 1, floor(WINDOW * (window + 1) / scan + 1e-9)
-            due = np.arange(first, last + 1) * scan
+            due = np.asarray(np.arange(first, last + 1) * scan, np.float64)
             rng = np.random.default_rng([self.seed, 5, round(1e3 * scan), window])
             shape = (len(due), len(group.members))
             noise = rng.standard_normal(shape)
-            lag = scan * self._phase[group.members] + np.minimum(m.jitter * np.abs(rng.standard_normal(shape)), scan)
+            lag: Floats = scan * self._phase[group.members] + np.minimum(
+                m.jitter * np.abs(rng.standard_normal(shape)), scan
+            )
             chance = rng.random(shape)
-            time = np.asarray(
-                np.rint(1e3 * np.maximum(due[:, None] - lag, 0.0)) / 1e3, float
-            )  # stations stamp whole milliseconds
+            taken = np.maximum(due[:, None] - lag, 0.0)
+            time = np.asarray(np.rint(1e3 * taken) / 1e3, np.float64)  # stations stamp whole milliseconds
             lost, invalid = chance < m.dropout, (chance >= m.dropout) & (chance < m.dropout + m.invalid)
             found = _Draws(due, time, noise, lost, invalid, rng.exponential(m.latency, shape))
             group.windows[window] = found
@@ -212,10 +214,14 @@ class Meters:
             value[now] = np.broadcast_to(self._before(s.group, f.begin, signal), value.shape)[now]
 
     def _before(self, group: Group, begin: float, signal: Signal) -> Floats:
-        """Return the honest readings (n_meter,) of the last scan that is due at or before a time."""
+        """Return the honest readings (n_meter,) of the last scan that is due at or before a time; kept once found."""
+        key = group.scan, begin
+        if key in self._held:
+            return self._held[key]
         due = max(floor(begin / group.scan + 1e-9), 1) * group.scan
         d = self._draws(group, ceil(due / WINDOW - 1e-9) - 1)
-        return np.asarray(self._honest(group, d, signal)[0][int(np.argmin(np.abs(d.due - due)))])
+        self._held[key] = np.asarray(self._honest(group, d, signal)[0][int(np.argmin(np.abs(d.due - due)))])
+        return self._held[key]
 
     def _forge(self, f: Forgery, s: Scan, now: Mask, signal: Signal, story: Signal | None) -> None:
         """Lay a forgery over a window where `now` holds: what comes is of good quality, whatever the meter does."""
@@ -238,10 +244,7 @@ class Meters:
     # -------------------------------------------------------------------- batches
 
     def batch(self, begin: float, end: float, signal: Signal, story: Signal | None = None) -> Readings:
-        """Return the readings that arrive of scans due in (begin, end] [s], in the order in which they arrive.
-
-        What a lost link holds back comes with the scan in which the link is back.
-        """
+        """Return the readings of scans due in (begin, end] [s], in the order in which they arrive: see `Arrivals`."""
         parts = []
         for group in self.groups:
             if not self.wanted[group.members].any():
@@ -289,6 +292,37 @@ class Meters:
         for group in self.groups:
             scans[group.members] = group.scan
         return scans[tag]
+
+
+class Arrivals:
+    """Readings on their way: handed out in the order in which they arrive, when they do.
+
+    What a lost link holds back waits here until the link is back.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Readings] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def add(self, batch: Readings) -> None:
+        """Let readings set out."""
+        if len(batch):
+            self._waiting.append(batch)
+
+    def until(self, time: float) -> Readings | None:
+        """Return what has arrived by a time [s since 1970 UTC]; None = nothing."""
+        if not self._waiting:
+            return None
+        every = joined(self._waiting)
+        here = every.received <= time * MICROSECONDS
+        late = every.take(~here)
+        self._waiting = [late] if len(late) else []
+        if not here.any():
+            return None
+        found = every.take(here)
+        return found.take(np.argsort(found.received, kind="stable"))
 
 
 def _now(s: Scan, tags: NDArray[np.intp], wrong: MeterFault | Forgery) -> Mask:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serai.errors import SeraiError
-from serai.field.meters import Meters
+from serai.field.meters import Arrivals, Meters
 from serai.field.scenario import Label, Scenario
 from serai.field.scenario_file import read_scenario
-from serai.field.world import World
+from serai.field.world import Path, World
 from serai.known import Event, Known, seconds
 from serai.system import override
 
@@ -90,10 +91,10 @@ def solved(network: Network, scenario: Scenario, progress: Callable[[float], Non
     if story is not None:
         story.begin()
         story.advance(length, progress)
-    other = None if story is None else Path(story.times, story.values)
+    other = None if story is None else story.path()
     labels = [label if label.kind != "leak" else _sized(label, world) for label in scenario.labels()]
     ratio = network.gas.standard_density / world.network.gas.standard_density
-    return Solved(world.exact.tags, Path(world.times, world.values), other, tuple(labels), ratio)
+    return Solved(world.exact.tags, world.path(), other, tuple(labels), ratio)
 
 
 def story_of(network: Network, scenario: Scenario) -> World | None:
@@ -109,21 +110,6 @@ def story_of(network: Network, scenario: Scenario) -> World | None:
 
 def _sized(label: Label, world: World) -> Label:
     return replace(label, size=world.leak_rate(label.where[0]))
-
-
-@dataclass(frozen=True)
-class Path:
-    """True readings `values` (n, n_instrument) at `times` (n,) [s]; straight between."""
-
-    times: Floats
-    values: Floats
-
-    def __call__(self, time: Floats, which: NDArray[np.intp]) -> Floats:
-        """Return the values (m,) at times (m,) of instruments (m,)."""
-        t = self.times
-        k = np.clip(np.searchsorted(t, time), 1, len(t) - 1)
-        share = np.clip((time - t[k - 1]) / (t[k] - t[k - 1]), 0.0, 1.0)
-        return np.asarray((1.0 - share) * self.values[k - 1, which] + share * self.values[k, which])
 
 
 @dataclass(frozen=True)
@@ -183,11 +169,14 @@ class Recording:
         return found
 
     def __iter__(self) -> Iterator[Readings]:
-        """Yield the batches, each in the order in which its readings arrive."""
-        meters, length = self.meters(), 3600.0 * self.scenario.hours
-        n = round(length / self.batch)
-        for k in range(n):
-            yield meters.batch(k * self.batch, (k + 1) * self.batch, self.truth.path, self.truth.story)
+        """Yield what arrives in each span of time, in the order in which it arrives; what comes late at the end."""
+        meters, arrivals, length = self.meters(), Arrivals(), 3600.0 * self.scenario.hours
+        for k in range(ceil(length / self.batch - 1e-9)):
+            begin, end = k * self.batch, min((k + 1) * self.batch, length)
+            arrivals.add(meters.batch(begin, end, self.truth.path, self.truth.story))
+            found = arrivals.until(self.start + end if end < length else inf)
+            if found is not None:
+                yield found
 
     def shown(self, time: float) -> list[Known]:
         """Return what the control room takes as given at a time [s since the start]: what is not measured, so believed.

@@ -8,6 +8,7 @@ the instants stand close (1, 3, 7, 15 and 31 s behind it). The grid is solved ex
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, inf, isnan, pi, sqrt
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,21 @@ CLOSE = 0.5  # s: instants that lie closer are one
 KNOT = 60.0  # s between the values of what wanders
 DISCHARGE = 0.85  # of a hole with sharp edges in choked flow: general knowledge, 0.8 to 0.9
 PACKED = 240  # states kept as columns before they become readings
+
+
+@dataclass(frozen=True)
+class Path:
+    """True readings `values` (n, n_instrument) at `times` (n,) [s]; straight between."""
+
+    times: Floats
+    values: Floats
+
+    def __call__(self, time: Floats, which: NDArray[np.intp]) -> Floats:
+        """Return the values (m,) at times (m,) of instruments (m,)."""
+        t = self.times
+        k = np.clip(np.searchsorted(t, time), 1, len(t) - 1)
+        share = np.clip((time - t[k - 1]) / (t[k] - t[k - 1]), 0.0, 1.0)
+        return np.asarray((1.0 - share) * self.values[k - 1, which] + share * self.values[k, which])
 
 
 class Wander:
@@ -308,6 +324,10 @@ class World:
                 row[k] = previous = previous if isnan(row[k]) else row[k]
         self._last = found[-1].copy()
         self._parts.append(found)
+
+    def path(self) -> Path:
+        """Return what has been solved, as a path through it."""
+        return Path(self.times, self.values)
 
     @property
     def times(self) -> Floats:
