@@ -59,7 +59,8 @@ class Link(ABC):
         finally:
             await self.close()
             while not self._queue.empty():
-                self.counts.add(LEFT, len(self._queue.get_nowait() or ()))
+                if (left := self._queue.get_nowait()) is not None:
+                    self.counts.add(LEFT, len(left))
 
     async def close(self) -> None:
         """End `readings`, after what has come already, and the connection."""

@@ -139,29 +139,44 @@ class MqttSource(Link):
         self._number = count(1)
 
     async def _session(self) -> None:
+        secured = tls(self.endpoint)
+        if secured is not None:  # paho hides why a handshake failed, and leaves its socket open
+            opened = asyncio.open_connection(self.endpoint.host, self.endpoint.port, ssl=secured)
+            _, writer = await asyncio.wait_for(opened, self._timeout)
+            writer.close()
         client = aiomqtt.Client(
             self.endpoint.host, self.endpoint.port, identifier=self._identifier, clean_session=False,
-            tls_context=tls(self.endpoint), timeout=self._timeout, keepalive=20,
+            tls_context=secured, timeout=self._timeout, keepalive=20,
         )  # fmt: skip
-        paho = client._client  # noqa: SLF001 - aiomqtt does not pass on what acknowledges by hand
-        paho.manual_ack_set(on=True)
+        client._client.manual_ack_set(on=True)  # noqa: SLF001 - aiomqtt does not pass on what acknowledges by hand
         async with client:
+            # A broker may send what it kept for us first, and answer the subscription when that is acknowledged
+            subscribing, taking = (asyncio.create_task(c) for c in (self._subscribe(client), self._take_all(client)))
             try:
-                await self._subscribe(client)
-                self._client = client
-                self._connected()
-                while True:
-                    messages = [await anext(client.messages)]
-                    while len(client.messages) and len(messages) < BATCH:
-                        messages.append(await anext(client.messages))
-                    await self._take(messages)
-                    for message in messages:
-                        paho.ack(message.mid, message.qos)
+                await asyncio.wait((subscribing, taking), return_when=asyncio.FIRST_COMPLETED)
+                if subscribing.done():
+                    subscribing.result()
+                    self._client = client
+                    self._connected()
+                await taking
             finally:
                 self._client = None
+                for task in (subscribing, taking):
+                    task.cancel()
+                await asyncio.gather(subscribing, taking, return_exceptions=True)
                 for future in self._asked.values():
                     if not future.done():
                         future.set_result(Answer(accepted=False, reason="connection lost"))
+
+    async def _take_all(self, client: aiomqtt.Client) -> None:
+        """Take messages as they come, and acknowledge those that are handed on."""
+        while True:
+            messages = [await anext(client.messages)]
+            while len(client.messages) and len(messages) < BATCH:
+                messages.append(await anext(client.messages))
+            await self._take(messages)
+            for message in messages:
+                client._client.ack(message.mid, message.qos)  # noqa: SLF001 - as above
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         topics = [(topic, 1) for topic in self._points]
