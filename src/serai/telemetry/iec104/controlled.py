@@ -128,7 +128,7 @@ class ControlledStation:
                 None = all are refused
     peers       who may connect; empty = anyone, which only a loopback address may do, or with `tls`
     tls         context that asks for client certificates, as `Credentials.server` makes
-    settings    of the links;  buffer   ASDUs that may wait for one peer
+    settings    of the links;  buffer   ASDUs that may wait for one peer;  timed   see `Image`
     select_timeout, command_age   seconds, see `Selections`
     watch       sees every frame and violation
     counts      what happened, by name; `images` hold the last values by common address
@@ -146,6 +146,7 @@ class ControlledStation:
         tls: ssl.SSLContext | None = None,
         settings: Settings | None = None,
         buffer: int = 2048,
+        timed: bool = False,
         select_timeout: float = 30.0,
         command_age: float = 30.0,
         watch: Callable[[Seen], None] | None = None,
@@ -159,7 +160,7 @@ class ControlledStation:
             raise SeraiError(f"{name} would take commands from anyone on {host}: give it peers or tls")
         split = {ca: list(objects) for ca, objects in points.items()}
         self.images = {
-            ca: Image(ca, [p for p in objects if LAYOUTS[p.type].monitors], self.settings.sizes)
+            ca: Image(ca, [p for p in objects if LAYOUTS[p.type].monitors], self.settings.sizes, timed=timed)
             for ca, objects in split.items()
         }
         commands = {(ca, p.address): p for ca, objects in split.items() for p in objects if LAYOUTS[p.type].commands}

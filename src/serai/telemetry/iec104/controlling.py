@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 UNKNOWN_KEPT = 1000  # ASDUs of unknown types that can be looked at
+UNENDED_KEPT = 256  # commands done without waiting for their end, whose termination may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class ControllingStation:
         self._arrived: deque[tuple[Asdu, int]] = deque()
         self._some = asyncio.Event()
         self._asked: dict[tuple[int, int, int, bool], _Asked] = {}
+        self._unended: deque[tuple[int, int, int]] = deque(maxlen=UNENDED_KEPT)
+        self._tests = 0
         self._read: dict[tuple[int, int], asyncio.Future[Points]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stay: asyncio.Task[None] | None = None
@@ -177,7 +180,8 @@ class ControllingStation:
 
     async def test(self, common_address: int) -> None:
         """Ask the station for an answer that goes through its application layer."""
-        await self._ask(TypeId.C_TS_NA_1, common_address, value=0x55AA)  # the fixed test pattern, 7.2.6.14
+        self._tests = (self._tests + 1) % 2**16
+        await self._ask(TypeId.C_TS_TA_1, common_address, value=self._tests)
 
     async def reset(self, common_address: int, qualifier: int = 1) -> None:
         """Reset the station's process: 1 = all of it, 2 = events with time tags that wait."""
@@ -249,6 +253,8 @@ class ControllingStation:
             await self._wait(asked.confirmed, f"{what}: no confirmation")
             if end:
                 await self._wait(asked.ended, f"{what}: confirmed, but no termination")
+            elif not asked.ended.done():
+                self._unended.append(key[:3])
         finally:
             del self._asked[key]
 
@@ -331,17 +337,30 @@ class ControllingStation:
             link.violated(Violation.DIRECTION, f"{asdu.name} with cause {asdu.cause}", asdu.body, asdu)
             return
         address = int.from_bytes(asdu.body[: self.settings.sizes.address], "little")
+        refused = asdu.negative or asdu.cause >= Cause.UNKNOWN_TYPE
         asked = self._find(asdu, address)
-        if asdu.type == TypeId.C_RD_NA_1 and (asdu.common_address, address) in self._read:
-            _fail(self._read[asdu.common_address, address], self._refusal(asdu, address))
+        if asdu.type == TypeId.C_RD_NA_1:  # some stations confirm a read before the point comes
+            reading = self._read.get((asdu.common_address, address))
+            if refused and reading is not None:
+                _fail(reading, self._refusal(asdu, address))
+        elif asdu.cause == Cause.TERMINATION and (asked is None or not asked.confirmed.done()):
+            self._ended(link, asdu, address)
         elif asked is None:
             link.violated(Violation.UNASKED_ANSWER, f"{asdu.name} with cause {asdu.cause}", asdu.body, asdu)
-        elif asdu.negative or asdu.cause >= Cause.UNKNOWN_TYPE:
+        elif refused:
             _fail(asked.confirmed, self._refusal(asdu, address))
         else:
             waits = asked.ended if asdu.cause == Cause.TERMINATION else asked.confirmed
             if not waits.done():
                 waits.set_result(asdu)
+
+    def _ended(self, link: Link, asdu: Asdu, address: int) -> None:
+        """Take the end of something that nobody waits for any more."""
+        for common in (asdu.common_address, BROADCAST):
+            if (asdu.type, common, address) in self._unended:
+                self._unended.remove((asdu.type, common, address))
+                return
+        link.violated(Violation.UNASKED_ANSWER, f"{asdu.name}: terminated, never confirmed", asdu.body, asdu)
 
     def _find(self, asdu: Asdu, address: int) -> _Asked | None:
         """Return the question that an ASDU answers; an answer to a broadcast has the station's own address."""

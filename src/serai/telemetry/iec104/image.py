@@ -47,13 +47,16 @@ class Image:
     """Last values of the points at one common address.
 
     address (n,) rising, type (n,), group (n,), value (n,), quality (n,), time (n,) [µs since 1970 UTC]
+    timed   answer interrogations with time tags, against the standard's table of causes; some peers expect it
     """
 
-    def __init__(self, common_address: int, points: Iterable[InformationObject], sizes: Sizes = SIZES) -> None:
+    def __init__(
+        self, common_address: int, points: Iterable[InformationObject], sizes: Sizes = SIZES, *, timed: bool = False
+    ) -> None:
         ordered = sorted(points, key=lambda p: p.address)
         _check(common_address, ordered, sizes)
         n = len(ordered)
-        self.common_address, self.sizes = common_address, sizes
+        self.common_address, self.sizes, self.timed = common_address, sizes, timed
         self.address = np.array([p.address for p in ordered], np.int32)
         self.type = np.array([p.type for p in ordered], np.uint8)
         self.group = np.array([p.group for p in ordered], np.uint8)
@@ -93,14 +96,14 @@ class Image:
             yield from asdus(header, self.address[chosen], made, self.sizes)
 
     def interrogated(self, group: int = 0) -> Iterator[Asdu]:
-        """Yield the answer to an interrogation of the station (group 0) or a group: no time tags, no counters."""
+        """Yield the answer to an interrogation of the station (group 0) or a group: all but counters and events."""
         which = ~self._total & ~self._event & ((self.group == group) if group else True)
-        yield from self._untimed(np.flatnonzero(which), Cause.INTERROGATED + group, self.value)
+        yield from self._shown(np.flatnonzero(which), Cause.INTERROGATED + group, self.value)
 
     def counted(self, group: int = 0) -> Iterator[Asdu]:
         """Yield the answer to a counter interrogation of all (group 0) or a group: frozen values where frozen."""
         shown = np.where(np.isnan(self._frozen), self.value, self._frozen)
-        yield from self._untimed(np.flatnonzero(self._counters(group)), Cause.COUNTERS + group, shown)
+        yield from self._shown(np.flatnonzero(self._counters(group)), Cause.COUNTERS + group, shown)
 
     def freeze(self, group: int, *, hold: bool, reset: bool) -> None:
         """Hold the present counts for later reading, set the running ones to 0, or both."""
@@ -114,14 +117,15 @@ class Image:
     def _counters(self, group: int) -> NDArray[np.bool_]:
         return self._total & ((self.group == group) if group else np.bool_(1))
 
-    def _untimed(self, places: NDArray[np.intp], cause: int, shown: NDArray[np.float64]) -> Iterator[Asdu]:
-        kinds = np.array([LAYOUTS[n].untimed for n in self.type[places].tolist()], np.uint8)
+    def _shown(self, places: NDArray[np.intp], cause: int, shown: NDArray[np.float64]) -> Iterator[Asdu]:
+        kinds = np.array([n if self.timed else LAYOUTS[n].untimed for n in self.type[places].tolist()], np.uint8)
         for number in np.unique(kinds).tolist():
             chosen = places[kinds == number]
-            made = elements(number, shown[chosen], self.quality[chosen])
+            made = elements(number, shown[chosen], self.quality[chosen], self.time[chosen])
             if LAYOUTS[number].content == "total":
                 made["bcr_flags"] |= self._reading
-            header = Asdu(number, cause, self.common_address, b"", 0, sequence=True)
+            # a type with time tag has one address for each object (7.2.2.1)
+            header = Asdu(number, cause, self.common_address, b"", 0, sequence=not LAYOUTS[number].tag)
             yield from asdus(header, self.address[chosen], made, self.sizes)
 
 
