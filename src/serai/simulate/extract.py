@@ -58,11 +58,18 @@ def dataset(
     dims    elements of each dimension; those that do not run in this system are nan
     knowns  the Knowns in force at each time; not given = the system's own
     """
+    return described(arrays(system, X, dims, knowns), dict(dims))
+
+
+def arrays(
+    system: System, X: Floats, dims: dict[str, list[str]], knowns: Sequence[Sequence[Known]] | None = None
+) -> Variables:
+    """Return what `dataset` holds as (dimensions, array) by name; one set of Knowns may serve all states."""
     out = _Extraction(system, X, dims, knowns or [system.knowns])
     out.gas()
     out.power()
     out.links()
-    return described(out.variables, dict(dims))
+    return out.variables
 
 
 class _Extraction:

@@ -11,7 +11,7 @@ import numpy as np
 from serai.system.gas import JOINING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ CHECKED = (  # kind, dimension and variable of the result, columns of the lower 
     ("generators", "generator", "active_power", "active_power_min", "active_power_max"),
     ("generators", "generator", "reactive_power", "reactive_power_min", "reactive_power_max"),
 )
+NEEDED = {variable for _, _, variable, _, _ in CHECKED} | {"loading"}
 
 
 @dataclass(frozen=True)
@@ -50,63 +51,70 @@ def breaks(network: Network, data: xr.Dataset) -> list[Break]:
 
     A unit that stands still is not below its smallest output; a station that is closed has no inlet or outlet pressure.
     """
-    return _Search(data).all(network)
+    times = data["time"].values if "time" in data.dims else np.array([np.nan])
+    place = {str(dim): {str(n): k for k, n in enumerate(data[dim].values)} for dim in data.dims if dim != "time"}
+    arrays = {str(v): np.atleast_2d(data[v].values) for v in data.data_vars if str(v) in NEEDED}
+    found: list[Break] = []
+    for names, quantity, values, low, high in _checks(network, arrays, place):
+        for limit, beyond in _beyond(values, low, high):
+            at = beyond.argmax(axis=0)
+            broken = [k for k in range(len(names)) if beyond[at[k], k] > 0]
+            broken.sort(key=lambda k: -beyond[at[k], k])
+            found += [
+                Break(names[k], quantity, float(values[at[k], k]), float(limit[k]), float(times[at[k]])) for k in broken
+            ]
+    return found
 
 
-class _Search:
-    """The arrays of a result, picked by name (plain numpy: N-1 asks this for every outage)."""
+def breaks_each(network: Network, arrays: Mapping[str, Floats], dims: Mapping[str, Sequence[str]]) -> list[list[Break]]:
+    """Return for each of many steady states what `breaks` returns; arrays (n_state, n_element), dims their elements."""
+    place = {dim: {n: k for k, n in enumerate(names)} for dim, names in dims.items()}
+    found: list[list[Break]] = [[] for _ in range(len(next(iter(arrays.values()))))] if arrays else []
+    for names, quantity, values, low, high in _checks(network, arrays, place):
+        for limit, beyond in _beyond(values, low, high):
+            for s in np.flatnonzero((beyond > 0.0).any(axis=1)).tolist():
+                at = np.flatnonzero(beyond[s] > 0.0)
+                broken = at[np.argsort(-beyond[s, at], kind="stable")].tolist()
+                found[s] += [Break(names[k], quantity, float(values[s, k]), float(limit[k])) for k in broken]
+    return found
 
-    def __init__(self, data: xr.Dataset) -> None:
-        self.data = data
-        self.times = data["time"].values if "time" in data.dims else np.array([np.nan])
-        self.place = {
-            str(dim): {str(n): k for k, n in enumerate(data[dim].values)} for dim in data.dims if dim != "time"
-        }
 
-    def all(self, net: Network) -> list[Break]:
-        """Return the breaks of every limit in turn."""
-        found: list[Break] = []
-        for kind, dim, variable, low, high in CHECKED:
-            t = net.active(kind)
-            if len(t) and variable in self.data:
-                values = self.pick(variable, dim, t.names)
-                if variable == "active_power":
-                    values = np.where(values != 0.0, values, np.nan)
-                top = net.limit(kind, high, t) if high else None
-                found += self.outside(values, t.names, variable, t[low] if low else None, top)
-        if "loading" in self.data:
-            names = tuple(self.place["grid_branch"])
-            loading = np.atleast_2d(self.data["loading"].values)
-            found += self.outside(loading, names, "loading", None, np.ones(len(names)))
-        for kind in ("compressors", "control_valves"):
-            t = net.active(kind)
-            if len(t) and "pressure" in self.data:
-                closed = self.pick("flow", "gas_branch", t.names) == 0.0
-                p1, p2 = (
-                    np.where(closed, np.nan, self.pick("pressure", "gas_node", [str(n) for n in t[end]]))
-                    for end in ("from_node", "to_node")
-                )
-                found += self.outside(p1, t.names, "inlet_pressure", t["pressure_in_min"], None)
-                found += self.outside(p2, t.names, "outlet_pressure", None, t["pressure_out_max"])
-        return found
+def _checks(
+    net: Network, arrays: Mapping[str, Floats], place: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[Sequence[str], str, Floats, Floats | None, Floats | None]]:
+    """Yield names, quantity, values (n_state, n), lower and upper limits (n,) of every kind of limit in turn."""
 
-    def pick(self, variable: str, dim: str, names: Sequence[str]) -> Floats:
-        """Return the values of named elements (n_time, n)."""
-        at = [self.place[dim][n] for n in names]
-        return np.atleast_2d(self.data[variable].values)[:, at]
+    def pick(variable: str, dim: str, names: Sequence[str]) -> Floats:
+        return arrays[variable][:, [place[dim][n] for n in names]]
 
-    def outside(
-        self, values: Floats, names: Sequence[str], quantity: str, low: Floats | None, high: Floats | None
-    ) -> Iterator[Break]:
-        """Yield the breaks of values (n_time, n) below `low` and above `high` (n,)."""
-        for limit, sign in ((low, -1.0), (high, 1.0)):
-            if limit is None:
-                continue
-            with np.errstate(invalid="ignore"):
-                beyond = sign * (values - limit) - NEGLIGIBLE * np.maximum(np.abs(limit), 1e-3)
-            worst = np.where(np.isnan(beyond), -np.inf, beyond)
-            at = worst.argmax(axis=0)
-            broken = [k for k in range(len(names)) if worst[at[k], k] > 0]
-            broken.sort(key=lambda k: -worst[at[k], k])
-            for k in broken:
-                yield Break(names[k], quantity, float(values[at[k], k]), float(limit[k]), float(self.times[at[k]]))
+    for kind, dim, variable, low, high in CHECKED:
+        t = net.active(kind)
+        if len(t) and variable in arrays:
+            values = pick(variable, dim, t.names)
+            if variable == "active_power":
+                values = np.where(values != 0.0, values, np.nan)
+            top = net.limit(kind, high, t) if high else None
+            yield t.names, variable, values, t[low] if low else None, top
+    if "loading" in arrays:
+        names = tuple(place["grid_branch"])
+        yield names, "loading", arrays["loading"], None, np.ones(len(names))
+    for kind in ("compressors", "control_valves"):
+        t = net.active(kind)
+        if len(t) and "pressure" in arrays:
+            closed = pick("flow", "gas_branch", t.names) == 0.0
+            p1, p2 = (
+                np.where(closed, np.nan, pick("pressure", "gas_node", [str(n) for n in t[end]]))
+                for end in ("from_node", "to_node")
+            )
+            yield t.names, "inlet_pressure", p1, t["pressure_in_min"], None
+            yield t.names, "outlet_pressure", p2, None, t["pressure_out_max"]
+
+
+def _beyond(values: Floats, low: Floats | None, high: Floats | None) -> Iterator[tuple[Floats, Floats]]:
+    """Yield each limit (n,) with how far values (n_state, n) are beyond it; what cannot be told is not."""
+    for limit, sign in ((low, -1.0), (high, 1.0)):
+        if limit is None:
+            continue
+        with np.errstate(invalid="ignore"):
+            beyond = sign * (values - limit) - NEGLIGIBLE * np.maximum(np.abs(limit), 1e-3)
+        yield limit, np.where(np.isnan(beyond), -np.inf, beyond)

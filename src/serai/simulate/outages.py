@@ -10,6 +10,7 @@ import xarray as xr
 
 from serai.errors import NoReference, NoSwing, PhysicsRefused, SeraiError, UnknownName
 from serai.known import Known
+from serai.simulate.outage_lanes import PARTS, Survived, describe, frame
 from serai.simulate.steady import steady
 from serai.units import DAY
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 KINDS = ("pipes", "compressors", "supplies", "lines", "transformers", "transformers3", "branches", "generators")
 HOMES = ("city", "town", "home", "heating")
-PARTS = 8  # parts of the gas network that one loss may leave to be balanced
+WORTHWHILE = 32  # losses that are examined together; fewer one by one
 NEGLIGIBLE = 1e-6  # of the largest delivery: less is not a cut
 UNSERVED = ("unserved_gas", "unserved_export", "unserved_power")
 SOLVED, REFUSED, NO_ANSWER = "solved", "refused by physics", "no answer"
@@ -63,9 +64,10 @@ def outages(
             msg = f"no element {name!r} to lose in {network.name}"
             raise UnknownName(msg)
     study = _Study(network, tuple(knowns), hour)
+    together = study.together(elements) if len(elements) >= WORTHWHILE else {}
     rows = []
     for k, name in enumerate(elements):
-        rows.append(study.lose(name))
+        rows.append(study.row(name, together[name]) if name in together else study.lose(name))
         if progress is not None:
             progress((k + 1) / len(elements))
     return _table(rows)
@@ -82,6 +84,7 @@ class _Study:
         self.before = {(b.element, b.quantity) for b in self.intact.breaks()}
         away = {name for _, name, _ in self.intact.modes}  # already off their set-point before anything is lost
         self.stations = {n for kind in ("compressors", "control_valves") for n in network[kind].names} - away
+        self.exchanged: dict[str, dict[str, float]] = {}
         self.shares = bool((network.active("generators")["participation"] > 0.0).any())
 
     def _without_standing(self, network: Network) -> Network:
@@ -93,25 +96,51 @@ class _Study:
         runs = np.abs(np.nan_to_num(made)) > NEGLIGIBLE * np.nanmax(np.abs(made), initial=0.0)
         return network.with_tables(generators=t.replace(participation=np.where(runs, t["participation"], 0.0)))
 
+    def together(self, names: Sequence[str]) -> dict[str, Survived]:
+        """Examine losses in lanes; what lanes do not settle is not among the answers."""
+        base = frame(self.network, (*self.knowns, *self._running()), hour=self.hour, distributed=self.shares)
+        if base is None:
+            return {}
+        losses = [describe(base, n, _loss(self.network, n), self._balanced) for n in names]
+        return base.examine([loss for loss in losses if loss is not None])
+
     def lose(self, name: str) -> dict[str, object]:
         """Solve the network without one element and return its row of the table."""
-        row: dict[str, object] = {
-            "outage": name, "kind": self.network.kind_of(name), "status": SOLVED, "unserved_gas": 0.0,
-            "unserved_export": 0.0, "unserved_power": 0.0, "breaks": 0, "finding": "", "mismatch": np.nan,
-        }  # fmt: skip
         try:
             found, relief = self._survive((*self.knowns, *self._running(), *_loss(self.network, name)))
         except PhysicsRefused as error:
-            row.update(status=REFUSED, finding=str(error))
-            return row
+            return self._empty(name) | {"status": REFUSED, "finding": str(error)}
         except SeraiError as error:
-            row.update(status=NO_ANSWER, finding=str(error))
-            return row
-        new = [b for b in found.breaks() if (b.element, b.quantity) not in self.before and b.element != name]
+            return self._empty(name) | {"status": NO_ANSWER, "finding": str(error)}
+        delivered, drawn = (self._aligned(found, variable) for variable in ("delivered", "drawn"))
+        supplied = _by_name(found.dataset, "supplied", "supply")
+        modes = {name: mode for _, name, mode in found.modes}
+        return self.row(
+            name,
+            Survived(delivered, drawn, supplied, found.breaks(), modes, found.notes, found.mismatch, relief),
+        )
+
+    def _aligned(self, found: Result, variable: str) -> NDArray[np.float64]:
+        """Return an array of a result in the order of the intact network's; zeros where it has none."""
+        if variable not in self.intact.dataset:
+            return np.zeros(0)
+        before = self.intact.dataset[variable]
+        if variable not in found.dataset:
+            return np.zeros(before.shape)
+        return np.asarray(found.dataset[variable].reindex_like(before).values)
+
+    def _empty(self, name: str) -> dict[str, object]:
+        return {
+            "outage": name, "kind": self.network.kind_of(name), "status": SOLVED, "unserved_gas": 0.0,
+            "unserved_export": 0.0, "unserved_power": 0.0, "breaks": 0, "finding": "", "mismatch": np.nan,
+        }  # fmt: skip
+
+    def row(self, name: str, found: Survived) -> dict[str, object]:
+        """Return the row of the table for a loss that the network survives."""
+        new = [b for b in found.breaks if (b.element, b.quantity) not in self.before and b.element != name]
         unserved = self._unserved(found)
-        row.update(unserved, breaks=len(new), mismatch=found.mismatch)
-        row["finding"] = self._finding(found, new, relief, unserved)
-        return row
+        finding = self._finding(found, new, found.relief, unserved)
+        return self._empty(name) | unserved | {"breaks": len(new), "mismatch": found.mismatch, "finding": finding}
 
     def _running(self) -> list[Known]:
         """Hold every unit at its intact output: those with a participation then share what the loss changes."""
@@ -197,30 +226,29 @@ class _Study:
         column, dim = {
             "supplies": ("node", "supply"), "offtakes": ("node", "offtake"), "plants": ("gas_node", "plant"),
         }[kind]  # fmt: skip
-        names = [n for k, n in enumerate(t.names) if str(t[column][k]) in nodes and n not in lost]
-        if not names or variable not in self.intact.dataset:
-            return {}
-        values = self.intact.dataset[variable].sel({dim: names}).values
-        return {n: float(v) for n, v in zip(names, values, strict=True) if np.isfinite(v)}
+        if variable not in self.exchanged:
+            self.exchanged[variable] = _by_name(self.intact.dataset, variable, dim)
+        values = self.exchanged[variable]
+        names = [n for n, node in zip(t.names, t[column], strict=True) if str(node) in nodes and n not in lost]
+        return {n: values[n] for n in names if np.isfinite(values.get(n, np.nan))}
 
-    def _unserved(self, found: Result) -> dict[str, float]:
+    def _unserved(self, found: Survived) -> dict[str, float]:
         """Return gas at home and abroad [kg/s] and power [W] that the intact network served and this one does not."""
         out = {"unserved_gas": 0.0, "unserved_export": 0.0, "unserved_power": 0.0}
         if "delivered" in self.intact.dataset:
-            cut = self._cut(found, "delivered")
+            cut = self._cut("delivered", found.delivered)
             abroad = self.network.active("offtakes")["kind"] == "export"
             out.update(unserved_gas=float(cut[~abroad].sum()), unserved_export=float(cut[abroad].sum()))
         if "drawn" in self.intact.dataset:
-            out["unserved_power"] = float(self._cut(found, "drawn").sum())
+            out["unserved_power"] = float(self._cut("drawn", found.drawn).sum())
         return out
 
-    def _cut(self, found: Result, variable: str) -> NDArray[np.float64]:
-        before = self.intact.dataset[variable]
-        after = found.dataset[variable].reindex_like(before).values if variable in found.dataset else 0.0
-        missing = np.nan_to_num(before.values) - np.nan_to_num(after)
-        return np.where(missing > NEGLIGIBLE * np.abs(before.values).max(initial=0.0), missing, 0.0)
+    def _cut(self, variable: str, after: NDArray[np.float64]) -> NDArray[np.float64]:
+        before = self.intact.dataset[variable].values
+        missing = np.nan_to_num(before) - np.nan_to_num(after)
+        return np.where(missing > NEGLIGIBLE * np.abs(before).max(initial=0.0), missing, 0.0)
 
-    def _finding(self, found: Result, new: list[Break], relief: list[Known], unserved: dict[str, float]) -> str:
+    def _finding(self, found: Survived, new: list[Break], relief: list[Known], unserved: dict[str, float]) -> str:
         """Say the worst in words: what is cut off or shut in, what tripped or left its set-point, the first limits."""
         daily = DAY / self.network.gas.standard_density / 1e6
         parts = []
@@ -237,7 +265,7 @@ class _Study:
             less = float(self.intact.supplied[name] - found.supplied[name]) * daily
             if less > 0.05:
                 parts.append(f"{name} shut in by {less:.1f} million m3/d")
-        parts += [f"{name} {mode}" for _, name, mode in found.modes if name in self.stations][:2]
+        parts += [f"{name} {mode}" for name, mode in found.modes.items() if name in self.stations][:2]
         parts += [f"{element} {sentence}" for element, sentence in found.notes[:2]]
         parts += [_words(b) for b in new[:2]]
         if len(new) > 2:
@@ -250,6 +278,13 @@ def _loss(network: Network, name: str) -> list[Known]:
     if network.kind_of(name) == "compressors":
         return [Known("open", name, 1.0, source="outage")]
     return [Known("in_service", name, 0.0, source="outage")]
+
+
+def _by_name(data: xr.Dataset, variable: str, dim: str) -> dict[str, float]:
+    """Return the values of a variable by element; nothing where a result does not have it."""
+    if variable not in data:
+        return {}
+    return {str(n): float(v) for n, v in zip(data[dim].values, data[variable].values, strict=True)}
 
 
 def _rank(network: Network, offtake: str) -> int:
