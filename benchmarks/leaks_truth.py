@@ -27,8 +27,8 @@ JITTER = 5.0  # s, standard deviation of the clocks
 EFFICIENCY = 0.03
 WARMER, HEAVIER = 4.0, 0.01  # K, share of the molar mass: standard deviations of what the filter does not know
 WANDER, MEMORY = 0.01, 7200.0  # of withdrawals: standard deviation, s
-STOPPED = (0.1, 0.3)  # share of a station's lift that goes when units stop
-RAMP = 1800.0  # s, of a start or a stop
+STOPPED = (0.004, 0.012)  # share of a station's outlet pressure that goes when a unit stops: its flow halves for a while
+RAMP = 600.0  # s, of a start or a stop
 
 
 def usual(net, hour=None, knowns=()):
@@ -201,7 +201,7 @@ class World:
                     t = np.arange(n)
                     ramp = RAMP / STEP
                     gone = np.clip((t - a) / ramp, 0.0, 1.0) - np.clip((t - b) / ramp, 0.0, 1.0)
-                    out[:, d, s] = 1.0 + (out[:, d, s] - 1.0) * (1.0 - r.uniform(*STOPPED) * gone)
+                    out[:, d, s] *= 1.0 - r.uniform(*STOPPED) * gone
         return out
 
     def run(self, plan, start=None, leaks=()):

@@ -66,7 +66,7 @@ class Assumed:
 
     first_pressure   [Pa] of pressures at the start; first_flow of unmetered exchanges, of their usual flow
     efficiency       of pipes at the start; the drifts are those of a day
-    station, metered, unmetered   change of an exchange in one scan, of its usual flow
+    station, supply, metered, unmetered   change of an exchange in one scan, of its usual flow
     cell             [Pa] by which the step is off at a node in one scan
     """
 
@@ -77,8 +77,9 @@ class Assumed:
     bias_drift: float = 0.0003
     gauge_drift: float = 0.05
     station: float = 0.3
+    supply: float = 0.03
     metered: float = 0.004
-    unmetered: float = 2e-4
+    unmetered: float = 1.5e-3
     cell: float = 30.0
 
 
@@ -232,7 +233,9 @@ class Moving:
         metered = np.zeros(len(pipes.exchanges), bool)
         metered[lo.exchange] = True
         station = np.array([x.quantity == "flow" for x in pipes.exchanges])
-        walk = np.where(station, a.station, np.where(metered, a.metered, a.unmetered)) * lo.scale
+        supply = np.array([x.quantity == "supply" for x in pipes.exchanges])
+        steps = [a.station, np.where(metered, a.supply, a.unmetered), np.where(metered, a.metered, a.unmetered)]
+        walk = np.select([station, supply], steps[:2], steps[2]) * lo.scale
         drift = np.sqrt(pipes.scan / DAY)
         q = np.zeros(lo.size)
         q[lo.b], q[lo.e] = a.bias_drift * drift, a.efficiency_drift * drift
