@@ -11,10 +11,11 @@ from serai.errors import NotClosed, SeraiError
 from serai.estimate.doubts import Memory, confirmed_units, stuck_stations, wrong_units
 from serai.estimate.findings import Finding, some
 from serai.estimate.frame import Laws, frame
-from serai.estimate.given import aligned, all_of, given, sigma_of
+from serai.estimate.given import aligned, by_tag, given, meter_of, sigma_of
 from serai.estimate.meters import STATUS, Functions, readable
 from serai.estimate.problem import Problem
 from serai.estimate.result import Estimate
+from serai.estimate.snapshots import GridSnapshots, why_not
 from serai.simulate.certificate import certify
 from serai.simulate.steady import ACCEPTED
 from serai.sparse import structural_check
@@ -22,11 +23,12 @@ from serai.sparse import structural_check
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from serai.estimate.given import Given
     from serai.estimate.meters import Meter
     from serai.estimate.problem import Answer
+    from serai.estimate.snapshots import Snapshots
     from serai.known import Known
     from serai.network import Network
 
@@ -65,21 +67,22 @@ class Estimator:
         hour: float | None = None,
     ) -> None:  # fmt: skip
         self.network, self.exact, self.hour = network, tuple(exact), hour
-        own, instruments = all_of(network)
+        self._instruments = by_tag(network)
+        own = {meter_of(i): i for i in self._instruments.values()}
         taken = own if meters is None else meters
         self.meters = tuple(m for m in taken if m.quantity not in STATUS and readable(network, m.quantity, m.where))
-        spans = {m: i for m, i in zip(own, instruments, strict=True)}
-        middle = [spans[m] if m in spans else None for m in self.meters]
+        middle = [own.get(m) for m in self.meters]
         self._typical = np.array([
             np.nan if i is None else sigma_of(i, 0.25 * (i.high - i.low) if i.high > i.low else 0.0) for i in middle
         ])  # fmt: skip
         self._problems: dict[tuple[Known, ...], Problem] = {}
         self._last: Floats | None = None
+        self._grid: tuple[bytes, GridSnapshots] | None = None
         self.memory = Memory.of(len(self.meters))
 
     def run(self, readings: Any) -> Estimate:
         """Estimate from one scan, starting where the last one ended."""
-        found = readings if hasattr(readings, "findings") else given(self.network, readings)
+        found = given(self.network, readings, self._instruments)
         values, sigmas = self._in_order(found)
         findings = list(found.findings)
         problem = self.problem(found.exact, sigmas)
@@ -99,7 +102,27 @@ class Estimator:
         made = self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck))
         return self._with_findings(made, suspects)
 
-    # ---------------------------------------------------------------------------------------------------------- prepared
+    def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None) -> Snapshots:
+        """Estimate many snapshots of a grid at once, eight a lane and on all threads.
+
+        values  readings (n_snapshot, n_meter) in the order of `meters`, SI; nan = missing
+        sigmas  of the meters (n_meter,), SI; not given = those of the case's instruments in the middle of their span
+
+        The sums of readings that are injected at a bus are weighed as one. Raises SeraiError for a network that is not
+        a plain grid, or meters that the lanes do not take: estimate such snapshots one by one with `run`.
+        """
+        sigma = self._typical if sigmas is None else np.asarray(sigmas, float)
+        key = sigma.tobytes()
+        if self._grid is None or self._grid[0] != key:
+            problem = self.problem((), sigma)
+            reason = why_not(problem)
+            if reason:
+                msg = f"{self.network.name} cannot be estimated in lanes: {reason}. Use run for each snapshot"
+                raise SeraiError(msg)
+            self._grid = key, GridSnapshots(problem, sigma)
+        return self._grid[1].solve(values)
+
+    # --------------------------------------------------------------------------------------------------------- prepared
 
     def problem(self, exact: Iterable[Known] = (), sigmas: Floats | None = None) -> Problem:
         """Return the matrix of this network under more exact Knowns; laid out once for each set of them."""
@@ -144,7 +167,7 @@ class Estimator:
                 return answer
         return answer
 
-    # ------------------------------------------------------------------------------------------------------------ result
+    # ----------------------------------------------------------------------------------------------------------- result
 
     def _result(
         self, problem: Problem, answer: Answer, read: tuple[Floats, Floats, Flags, Floats],
@@ -192,7 +215,7 @@ def _contradictions(laws: Laws) -> None:
     eq = laws.system.equations
     rows = [" of ".join(eq.row_name(int(k))) for k in defect.rows]
     touched = np.isin(r, defect.rows)
-    given_twice = _givens(laws, set(int(k) for k in r[touched]))
+    given_twice = _givens(laws, {int(k) for k in r[touched]})
     msg = (
         f"{laws.system.network.name}: exact Knowns contradict each other around the {some(rows, 4)}"
         f"{': ' + some(given_twice) if given_twice else ''}. Take one back, or give it a sigma above 0"

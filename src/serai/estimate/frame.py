@@ -160,32 +160,49 @@ def _parts(
 
 
 def _fix(f: Frame, exact: Sequence[Known], metered: set[tuple[str, str]]) -> None:
-    system, c = f.system, f.system.equations.columns
-    for known in system.knowns:
+    """Write down every column that is exact."""
+    for known in f.system.knowns:
         if known.quantity in ("open", "angle"):
-            placed = system.place(known)
+            placed = f.system.place(known)
             if placed is not None:
                 _add(f, Fixed(*placed, known))
-    for edge in system.gas.edges:
-        if edge.kind in ("short_pipes", "valves", "check_valves"):
-            column = c["drop"].index[edge.name]
-            if column not in f.fixed and c["flow"].index[edge.name] not in f.fixed:
-                f.fixed[column] = Fixed(column, 0.0, Known("open", edge.element, 1.0, source="default"))
-    given = {(k.quantity, k.where) for k in system.knowns}
-    busy = {column for column, _ in f.terminal.values()} | f.sums
-    for quantity in ("withdrawal", "active_withdrawal", "reactive_withdrawal"):
-        for name, column in c[quantity].index.items() if quantity in c else ():
-            if column not in busy and (quantity, name) not in metered and (quantity, name) not in given:
-                f.fixed[column] = Fixed(column, 0.0, Known(quantity, name, 0.0, source="nothing is attached"))
+    _open_by_default(f)
+    given = {(k.quantity, k.where) for k in f.system.knowns}
+    _nothing_attached(f, given | metered)
+    c = f.system.equations.columns
     for end in ("from", "to"):
         for name, column in c[f"link_reactive_{end}"].index.items() if f"link_reactive_{end}" in c else ():
             key = f"reactive_power_{end}", name
-            if key not in given and key not in metered:
+            if key not in given | metered:
                 f.fixed[column] = Fixed(column, 0.0, Known(*key, 0.0, source="default"))
     for known in exact:
         if known.quantity not in (*POSITIONS, "angle"):
             for column, value in _exactly(f, known):
                 _add(f, Fixed(column, value, known))
+
+
+def _open_by_default(f: Frame) -> None:
+    """Take what nobody speaks of for open."""
+    c = f.system.equations.columns
+    for edge in f.system.gas.edges:
+        if edge.kind in ("short_pipes", "valves", "check_valves"):
+            column = c["drop"].index[edge.name]
+            if column not in f.fixed and c["flow"].index[edge.name] not in f.fixed:
+                f.fixed[column] = Fixed(column, 0.0, Known("open", edge.element, 1.0, source="default"))
+
+
+def _nothing_attached(f: Frame, spoken_of: set[tuple[str, str]]) -> None:
+    """Take the withdrawal of a node for zero where nothing is attached and nobody speaks of one."""
+    system, c = f.system, f.system.equations.columns
+    busy = {column for column, _ in f.terminal.values()} | f.sums
+    for quantity in ("withdrawal", "active_withdrawal", "reactive_withdrawal"):
+        if quantity not in c:
+            continue
+        at = system.gas.node if quantity == "withdrawal" else system.power.bus_of
+        named = {c[quantity].first + at[n] for q, n in spoken_of if q == quantity and at.get(n, -1) >= 0}
+        for name, column in c[quantity].index.items():
+            if column not in busy | named:
+                f.fixed[column] = Fixed(column, 0.0, Known(quantity, name, 0.0, source="nothing is attached"))
 
 
 def _exactly(f: Frame, known: Known) -> list[tuple[int, float]]:

@@ -75,30 +75,39 @@ class Given:
 def _unusable(network: Network, meter: Meter, value: float, sigma: float) -> Finding | None:
     name = meter.name
     if meter.where not in network:
-        return Finding("unknown", (name,), f"{name}: {network.name} has no element {meter.where!r}; set aside", True)
+        return Finding(
+            "unknown", (name,), f"{name}: {network.name} has no element {meter.where!r}; set aside", set_aside=True
+        )
     if not readable(network, meter.quantity, meter.where):
         kind = network.kind_of(meter.where)
-        return Finding("unknown", (name,), f"{name}: {kind} have no {meter.quantity!r} to read; set aside", True)
+        return Finding(
+            "unknown", (name,), f"{name}: {kind} have no {meter.quantity!r} to read; set aside", set_aside=True
+        )
     if not isfinite(value):
-        return Finding("not a number", (name,), f"{name} reads {value}: no usable number; set aside", True)
+        return Finding("not a number", (name,), f"{name} reads {value}: no usable number; set aside", set_aside=True)
     if not (isfinite(sigma) and sigma > 0.0) and meter.quantity not in STATUS:
         text = f"{name} has sigma {sigma:g}: a reading needs one above 0; set aside (correct its instrument)"
-        return Finding("sigma", (name,), text, True)
+        return Finding("sigma", (name,), text, set_aside=True)
     return None
 
 
-def given(network: Network, readings: Any) -> Given:
+def given(network: Network, readings: Any, known: Mapping[str, Instrument] | None = None) -> Given:
     """Return readings of any accepted form as meters, values and sigmas.
 
     readings  Knowns (sigma 0 holds exactly), a `Readings` batch with the case's instruments, a table (DataFrame, or the
               path of a CSV file)
+    known     the instruments by their tags, where they are at hand
     """
+    if isinstance(readings, Given):
+        return readings
+    if known is None:
+        known = by_tag(network)
     if isinstance(readings, Readings):
-        return from_batch(network, readings)
+        return from_batch(network, readings, known)
     if isinstance(readings, (str, os.PathLike)):
-        return from_table(network, _read(Path(readings)), str(readings))
+        return from_table(network, _read(Path(readings)), known, str(readings))
     if isinstance(readings, pd.DataFrame):
-        return from_table(network, readings, "readings")
+        return from_table(network, readings, known)
     return from_knowns(network, readings)
 
 
@@ -113,14 +122,17 @@ def from_knowns(network: Network, knowns: Iterable[Known]) -> Given:
     return out
 
 
-def from_batch(network: Network, batch: Readings) -> Given:
+def by_tag(network: Network) -> dict[str, Instrument]:
+    """Return the instruments of a case by their tags."""
+    return {i.tag: i for i in instruments(network)}
+
+
+def from_batch(network: Network, batch: Readings, known: Mapping[str, Instrument]) -> Given:
     """Take the latest usable reading of each tag, with the sigma of its instrument."""
     out = Given()
-    known = {i.tag: i for i in instruments(network)}
-    latest: dict[int, int] = {}
     bad = (batch.quality & ~np.uint16(int(TOLERATED))) != 0
-    for row in np.argsort(batch.time, kind="stable").tolist():
-        latest[int(batch.tag[row])] = row
+    order = np.argsort(batch.time, kind="stable")
+    latest = dict(zip(batch.tag[order].tolist(), order.tolist(), strict=True))  # the last one of each tag stays
     strangers, spoilt = [], []
     for number, row in sorted(latest.items()):
         tag = batch.register[number]
@@ -137,7 +149,9 @@ def from_batch(network: Network, batch: Readings) -> Given:
         out.findings.append(Finding("unknown", tuple(strangers), text, set_aside=True))
     if spoilt:
         tags = tuple(s.rsplit(" (", 1)[0] for s in spoilt)
-        out.findings.append(Finding("quality", tags, f"bad by their quality: {some(spoilt)}; set aside", True))
+        out.findings.append(
+            Finding("quality", tags, f"bad by their quality: {some(spoilt)}; set aside", set_aside=True)
+        )
     return out
 
 
@@ -158,12 +172,6 @@ def sigma_of(instrument: Instrument, value: float) -> float:
     return instrument.sigma_at(value) if isfinite(value) else nan
 
 
-def all_of(network: Network) -> tuple[list[Meter], list[Instrument]]:
-    """Return every instrument of a case as a meter."""
-    found = instruments(network)
-    return [meter_of(i) for i in found], found
-
-
 # -------------------------------------------------------------------------------------------------------------- tables
 
 
@@ -177,7 +185,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise CaseError(str(path), [Mistake(path.name, 0, "", f"is no table: {error}")]) from None
 
 
-def from_table(network: Network, table: pd.DataFrame, name: str) -> Given:
+def from_table(network: Network, table: pd.DataFrame, known: Mapping[str, Instrument], name: str = "readings") -> Given:
     """Read a table: value and unit, and tag, or quantity and where with sigma (in the same unit).
 
     A row that cannot be read is set aside with a finding that names it; a table without the columns is refused.
@@ -186,7 +194,6 @@ def from_table(network: Network, table: pd.DataFrame, name: str) -> Given:
     if "value" not in columns or not ("tag" in columns or {"quantity", "where"} <= columns):
         raise CaseError(name, [Mistake(name, 1, "", f"{TABLE}; it has {', '.join(map(str, table.columns))}")])
     out = Given()
-    known = {i.tag: i for i in instruments(network)}
     seen: set[str] = set()
     for row, cells in enumerate(table.to_dict("records"), start=2):
         try:
@@ -196,14 +203,16 @@ def from_table(network: Network, table: pd.DataFrame, name: str) -> Given:
             out.findings.append(Finding("unknown", (tag,), f"{name} row {row}: {error}; set aside", set_aside=True))
             continue
         if meter.tag and meter.tag in seen:
-            out.findings.append(Finding("twice", (meter.tag,), f"{name} row {row}: {meter.tag} is given twice", True))
+            out.findings.append(
+                Finding("twice", (meter.tag,), f"{name} row {row}: {meter.tag} is given twice", set_aside=True)
+            )
             continue
         seen.add(meter.tag)
         out.add(network, meter, value, sigma)
     return out
 
 
-def _row(network: Network, known: dict[str, Instrument], cells: Mapping[Any, Any]) -> tuple[Meter, float, float]:
+def _row(network: Network, known: Mapping[str, Instrument], cells: Mapping[Any, Any]) -> tuple[Meter, float, float]:
     tag = str(cells.get("tag", "") or "")
     instrument = known.get(tag)
     if instrument is None and not cells.get("quantity"):

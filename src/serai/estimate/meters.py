@@ -8,6 +8,7 @@ of a load that depends on its voltage are the values of laws, so the same compil
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,8 +51,13 @@ class Meter:
 
 def readable(network: Network, quantity: str, where: str) -> bool:
     """Tell whether a quantity of an element can be a reading at all."""
-    kind = network.kind_of(where)
-    return quantity in measurable_of(kind) or (quantity in QUANTITIES and quantity in quantities_of(kind))
+    return quantity in _readable_of(network.kind_of(where))
+
+
+@cache
+def _readable_of(kind: str) -> frozenset[str]:
+    """Return what can be read of an element of a kind: what can be measured, and what a Known can give."""
+    return frozenset(measurable_of(kind)) | frozenset(quantities_of(kind))
 
 
 def dimension(quantity: str) -> str:
@@ -75,6 +81,7 @@ class Functions:
 
     idle     meters whose element does not run: they read nothing here, (n,) flags
     rows, columns   of the slopes (n_slope,); columns count all columns of the system
+    linear   rows, columns and factors of the readings that are sums of columns
     """
 
     def __init__(self, frame: Frame, meters: Sequence[Meter]) -> None:
@@ -90,7 +97,7 @@ class Functions:
                 rows.append(i)
                 columns.append(column)
                 factors.append(factor)
-        self._linear = np.array(rows, np.intp), np.array(columns, np.intp), np.array(factors, float)
+        self.linear = np.array(rows, np.intp), np.array(columns, np.intp), np.array(factors, float)
         self._lay_out()
 
     # ------------------------------------------------------------------------------------------------- where they read
@@ -212,12 +219,22 @@ class Functions:
                 return
             layer += 1
 
-    # ----------------------------------------------------------------------------------------------------- their values
+    @property
+    def of_branches(self) -> list[tuple[int, int, int]]:
+        """(meter, number of the branch that carries current, row of its law) of the meters at branch ends."""
+        found = []
+        for group in self._lawful.values():
+            if group.stamp is self._branches:
+                for instance, readings in zip(group.instances, group.readings, strict=True):
+                    found += [(i, instance, part) for part, i in enumerate(readings) if i >= 0]
+        return found
+
+    # ---------------------------------------------------------------------------------------------------- their values
 
     def _lay_out(self) -> None:
         """Lay out the slopes: linear ones first, then those of the laws; what is not read falls into a bin."""
-        rows, columns = [self._linear[0]], [self._linear[1]]
-        at = len(self._linear[0])
+        rows, columns = [self.linear[0]], [self.linear[1]]
+        at = len(self.linear[0])
         self._plan: list[tuple[Any, Stamp, Ints, Ints]] = []
         for group in self._lawful.values():
             law = group.stamp.law
@@ -238,19 +255,19 @@ class Functions:
         self.columns = np.concatenate(columns).astype(np.intp)
         self._slopes = np.zeros(at + 1)
         self._values = np.zeros(self.size + 1)
-        self._slopes[: len(self._linear[2])] = self._linear[2]
+        self._slopes[: len(self.linear[2])] = self.linear[2]
 
     def bind(self, x: Floats) -> Callable[[], tuple[Floats, Floats]]:
-        """Return what evaluates h (n,) and the slopes (n_slope,), SI, at the columns x, a buffer that stays in place."""
+        """Return what evaluates h (n,) and the slopes (n_slope,), SI, at x, a buffer of all columns that stays."""
         calls = []
-        n_linear = len(self._linear[0])
+        n_linear = len(self.linear[0])
         for _, s, reading, slot in self._plan:
             minus = np.full(reading.shape, -1.0)  # the laws count what leaves a balance, meters what enters the branch
             slopes = np.full(slot.shape, -1.0)
             to = np.where(slot < 0, len(self._slopes) - 1, slot)
             calls.append((kernel(s.law).accumulate, (x, s.columns, s.parameters, reading, minus, to, slopes,
                                                      self._values, self._slopes)))  # fmt: skip
-        rows, columns, factors = self._linear
+        rows, columns, factors = self.linear
 
         def evaluate() -> tuple[Floats, Floats]:
             self._values[:] = 0.0
