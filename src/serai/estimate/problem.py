@@ -8,8 +8,8 @@ Each Gauss-Newton step solves, with W = diag(1 / sigma^2), r = z - h(x), H and A
 
 eps and delta only keep the matrix K regular: the right side is that of the exact problem, so the answer does not
 depend on them. Columns and rows are scaled so that the largest entries of K are about one. The pattern never changes:
-a reading that is missing has weight 0. K is symmetric but indefinite; its pivots are chosen once by size and sparsity, and
-watched (`sparse.lu`).
+a reading that is missing has weight 0. K is symmetric but indefinite; its pivots are chosen once by size and sparsity,
+and watched (`sparse.lu`).
 
 References: G. D. Hachtel, The sparse tableau approach to finite element assembly, in Sparse Matrix Computations, 1976;
 A. Gjelsvik, S. Aam, L. Holten, Hachtel's augmented matrix method, IEEE Trans. PAS-104 (1985), doi:10.1109/TPAS.1985.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many snapshots of one network at once: grids in lanes, everything else one after the other."""
+"""Many snapshots of one grid at once, in lanes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from serai.errors import SeraiError
-from serai.estimate.grid_lanes import Work
+    from serai.estimate.grid_lanes import Work
     from serai.estimate.problem import Problem
     from serai.sparse.lane_lu import LaneLayout
 
