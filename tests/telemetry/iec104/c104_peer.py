@@ -66,10 +66,10 @@ def on_clock_sync(server: c104.Server, ip: str, date_time: dt.datetime) -> c104.
     return c104.ResponseState.SUCCESS
 
 
-def security(files, role):
+def security(files):
     if not files:
         return None
-    tls = c104.TransportSecurity(validate=role == "server", only_known=len(files) > 3)
+    tls = c104.TransportSecurity(validate=True, only_known=len(files) > 3)
     tls.set_ca_certificate(files[0])
     tls.set_certificate(files[1], files[2])
     for allowed in files[3:]:
@@ -78,8 +78,8 @@ def security(files, role):
     return tls
 
 
-def server(port, files, role="server"):
-    made = c104.Server(ip="127.0.0.1", port=port, tick_rate_ms=50, transport_security=security(files, role))
+def server(port, files):
+    made = c104.Server(ip="127.0.0.1", port=port, tick_rate_ms=50, transport_security=security(files))
     station = made.add_station(common_address=COMMON)
     for address, (kind, value) in MONITORED.items():
         station.add_point(io_address=address, type=getattr(c104.Type, kind)).value = value
@@ -91,8 +91,8 @@ def server(port, files, role="server"):
     return made, station
 
 
-def client(port, files, role="client"):
-    made = c104.Client(tick_rate_ms=50, command_timeout_ms=4000, transport_security=security(files, role))
+def client(port, files):
+    made = c104.Client(tick_rate_ms=50, command_timeout_ms=4000, transport_security=security(files))
     connection = made.add_connection(ip="127.0.0.1", port=port, init=c104.Init.NONE)
     station = connection.add_station(common_address=COMMON)
     for address, (kind, _) in MONITORED.items():
@@ -102,7 +102,7 @@ def client(port, files, role="client"):
         station.add_point(io_address=address, type=getattr(c104.Type, kind), command_mode=mode)
     made.start()
     connection.connect()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 4
     while connection.state != c104.ConnectionState.OPEN and time.monotonic() < deadline:
         if connection.state == c104.ConnectionState.OPEN_MUTED:
             connection.unmute()  # it may stay muted for seconds after it is open
