@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from serai.errors import SeraiError
@@ -42,13 +42,17 @@ STEPS = (1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 60.0)  # s, of the truth
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One command that reached the field: when [s since the start], what, value [SI], by whom, and what was said."""
+    """One command that reached the field: when [s since the start], what, value [SI], by whom, and what was said.
+
+    known  what holds since then; None = nothing does
+    """
 
     time: float
     command: Command
     value: float
     by: str
     verdict: Verdict
+    known: Known | None = None
 
 
 class Field:
@@ -109,6 +113,7 @@ class Field:
         self._queues: dict[str, asyncio.Queue[Readings]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._silent: set[str] = set()
+        self._done: list[Known] = []
         self._broker: Any = None
 
     # ------------------------------------------------------------- begin and end
@@ -233,7 +238,12 @@ class Field:
         for world in (self.world, self.story):
             if world is None:
                 continue
-            world.advance(to)
+            while world.time < to:
+                try:
+                    world.advance(to)
+                except SeraiError as error:
+                    if not self._taken_back(str(error)):
+                        raise
             ago = max([KEEP, *(f.ago + KEEP for f in self.scenario.forgeries if f.kind == "replay")])
             if len(world.times) > 2 * (ago / self.step + 100):
                 world.forget(to - ago)
@@ -279,7 +289,7 @@ class Field:
 
     async def decide(self, command: Command, value: float, by: str, *, trial: bool = False) -> Verdict:
         """Decide on a command and do it, unless it is only tried; every one is entered in the log."""
-        verdict = self._judged(command, value)
+        verdict, known = self._judged(command, value), None
         if verdict.accepted and not trial:
             try:
                 known = Known(command.quantity, command.where, value, source=f"command by {by}")
@@ -288,7 +298,7 @@ class Field:
             except SeraiError as error:
                 verdict = Verdict("refused", str(error))
         if not trial or not verdict.accepted:
-            self.log.append(Entry(self.time, command, value, by, verdict))
+            self.log.append(Entry(self.time, command, value, by, verdict, known if verdict.accepted else None))
             self.counts.add("commands done" if verdict.accepted else f"commands refused: {verdict.why}")
         return verdict
 
@@ -314,3 +324,17 @@ class Field:
         self.world.tell(known)
         if self.story is not None:
             self.story.tell(known)
+        self._done.append(known)
+
+    def _taken_back(self, why: str) -> bool:
+        """Take back the last command, which the network cannot keep up; False = there is none."""
+        if not self._done:
+            return False
+        known = self._done.pop()
+        for world in (self.world, self.story):
+            if world is not None:
+                world.take_back(known)
+        self.counts.add("commands taken back")
+        old = next(e for e in reversed(self.log) if e.known is known)
+        self.log.append(replace(old, time=self.time, verdict=Verdict("refused", f"taken back: {why}"), known=None))
+        return True

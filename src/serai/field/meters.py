@@ -254,6 +254,8 @@ class Meters:
                 rows = (scan.due > begin + 1e-9) & (scan.due <= end + 1e-9)
                 if rows.any():
                     parts.append(self._columns(group, scan, rows))
+        if not parts:
+            return Readings.of(self.register, [])
         tag, due, time, value, quality, latency = (np.concatenate(x) for x in zip(*parts, strict=True))
         stamp = np.rint((self.start + time + self.clock[tag]) * 1e3).astype(np.int64) * (MICROSECONDS // 1000)
         received = np.rint((self.start + time + latency) * MICROSECONDS).astype(np.int64)

@@ -8,9 +8,9 @@ the instants stand close (1, 3, 7, 15 and 31 s behind it). The grid is solved ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, isnan, pi, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -199,20 +199,25 @@ class World:
 
     def begin(self) -> None:
         """Solve the steady state at the start."""
-        self.running.knowns = tuple(self._given(0.0))
-        self.running.events = tuple(self._split(self.events))
+        self._put_in_force(0.0)
         self.running.begin()
         self._rates = [self._first_rate(leak) for leak in self.scenario.leaks]
         self._keep(0.0)
         self._pack()
 
     def advance(self, to: float, progress: Callable[[float], None] | None = None) -> None:
-        """Solve on to a time [s]; raises what a transient raises."""
+        """Solve on to a time [s]; raises what a transient raises, and stands then at the last instant with an answer."""
         begun = self.time
         for instant in self.instants(self.time, to):
             self._bleed()
-            self.running.knowns = tuple(self._given(instant))
-            self.running.advance(self.time, instant, instant - self.time, None)
+            before = self._state()
+            self._put_in_force(instant)
+            try:
+                self.running.advance(self.time, instant, instant - self.time, None)
+            except SeraiError:
+                vars(self.running).update(before)
+                self._pack()
+                raise
             self.time = instant
             self._keep(instant)
             if len(self._waiting) >= PACKED:
@@ -240,25 +245,38 @@ class World:
     def tell(self, known: Known) -> None:
         """Let a Known hold from now on; raises SeraiError, and changes nothing, where the world has no answer to it.
 
-        The answer is tried over a second.
+        The answer is tried over a second: what can only be kept up for a while fails later, in `advance`.
         """
-        running = self.running
-        before = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(running).items()}
-        before["ledger"], before["mismatches"] = dict(running.ledger), dict(running.mismatches)
-        before["modes"], before["segments"] = list(running.modes), list(running.segments)
+        before = self._state()
         new = Event(self.time, known)
-        begin, end = self.time, self.time + AFTER[0]
-        running.events = (*running.events, *self._split([new]))
-        trial = running.knowns
-        try:
-            running.knowns = tuple(self._given(end))
-            running.advance(begin, end, end - begin, None)
-        except SeraiError:
-            vars(running).update(before)
-            raise
-        vars(running).update({**before, "events": running.events, "knowns": trial})
         self.events.append(new)
-        self._jumps = sorted({*self._jumps, begin})
+        self._put_in_force(self.time + AFTER[0])
+        try:
+            self.running.advance(self.time, self.time + AFTER[0], AFTER[0], None)
+        except SeraiError:
+            self.events.remove(new)
+            raise
+        finally:
+            vars(self.running).update(before)
+        self._jumps = sorted({*self._jumps, self.time})
+
+    def take_back(self, known: Known) -> None:
+        """Let a Known that was told hold no longer, from now on."""
+        self.events = [e for e in self.events if e.known is not known]
+        self._jumps = sorted({*self._jumps, self.time})
+
+    def _put_in_force(self, time: float) -> None:
+        """Give the transient what holds in the step that ends at a time."""
+        self.running.knowns = tuple(self._given(time))
+        self.running.events = tuple(self._split(self.events))
+
+    def _state(self) -> dict[str, Any]:
+        """Return what to put back where a step fails."""
+        running = self.running
+        kept = {k: v.copy() if isinstance(v, np.ndarray | dict | list) else v for k, v in vars(running).items()}
+        kept["segments"] = [replace(s, times=s.times.copy(), states=s.states.copy(), knowns=s.knowns.copy())
+                            for s in running.segments]  # fmt: skip
+        return kept
 
     # ----------------------------------------------------------------------- leaks
 
