@@ -110,7 +110,8 @@ def objects(asdus: Sequence[Asdu], sizes: Sizes = SIZES) -> tuple[NDArray[np.int
     if not any(a.sequence for a in asdus):
         whole = np.frombuffer(b"".join([a.body for a in asdus]), wire(number, sizes.address))
         fields = list(whole.dtype.names or ())[1:]
-        return _joined(whole["address"]), whole[fields]
+        none = np.zeros(len(whole), LAYOUTS[number].element)  # a read: numpy takes an empty list of fields for rows
+        return _joined(whole["address"]), whole[fields] if fields else none
     parts = [_sequence(a, sizes) if a.sequence else objects([a], sizes) for a in asdus]
     return np.concatenate([a for a, _ in parts]), np.concatenate([_packed(e, number) for _, e in parts])
 
@@ -145,7 +146,7 @@ def asdus(
     room = LONGEST_ASDU - sizes.header
     size = LAYOUTS[number].element.itemsize
     if header.sequence:
-        most = min(MOST, (room - sizes.address) // size) if size else 1
+        most = min(MOST, (room - sizes.address) // size) if size else MOST  # a read holds nothing but addresses
         data = elements.astype(LAYOUTS[number].element, copy=False)
         for start, stop in _runs(addresses, most):
             body = int(addresses[start]).to_bytes(sizes.address, "little") + data[start:stop].tobytes()
