@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The default engine: one process writes to a DuckDB file over ADBC, and seals past hours as Parquet segments.
 
-Rows enter the table `readings` together with their line of the ledger, in one transaction. Sealing takes an hour out of
-that table: the segment is written and safe first, then one transaction enters it in the table `segments` and deletes
-its rows, then the list that other processes read (`manifest.json`) is replaced. A kill in between leaves a file that no
-list names, which the next start removes. Late rows stay in the table until the next sealing gives them a segment of
-their own; `compact` merges the segments of one hour.
+Rows enter together with their line of the ledger, in one transaction: few as rows of the table `readings`, many as one
+block of Arrow in the table `blocks`, which is less work for each row. Sealing takes past hours out of both: segments
+are written and safe first, then one transaction enters them in the table `segments` and deletes their rows, then
+the list that other processes read (`manifest.json`) is replaced. A kill in between leaves files that no list names, which
+the next start removes. Late rows wait like all others until the next sealing gives them a segment of their own;
+`compact` merges the segments of one hour.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,13 +24,25 @@ import numpy as np
 import pyarrow as pa
 
 from serai.errors import NotStored, SeraiError
-from serai.telemetry.historian.engine import LEDGER, AlreadyThere, Engine, Entry, ToStore, entry_of, hour_of, to_arrow
+from serai.telemetry.historian.engine import (
+    LEDGER,
+    AlreadyThere,
+    Engine,
+    Entry,
+    ToStore,
+    entry_of,
+    hour_of,
+    hours_of,
+    lines_of,
+    rows_of,
+    shares,
+)
 from serai.telemetry.historian.rows import EVER, HOUR, PLACES, Asked, Rows, ordered, together
 from serai.telemetry.historian.segments import MANIFEST, OPEN, TAGS, Segment, Segments, write_list
-from serai.telemetry.readings import Counts, Register
+from serai.telemetry.readings import Counts, Readings, Register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 TABLES = """
@@ -37,12 +51,29 @@ CREATE TABLE IF NOT EXISTS ledger
     (batch VARCHAR PRIMARY KEY, source VARCHAR, rows INTEGER, hash BLOB, earliest BIGINT, first BIGINT);
 CREATE TABLE IF NOT EXISTS readings
     (tag INTEGER, time BIGINT, value DOUBLE, quality USMALLINT, received BIGINT, "row" BIGINT);
+CREATE TABLE IF NOT EXISTS blocks
+    (first BIGINT, rows INTEGER, earliest BIGINT, latest BIGINT, content BLOB);
 CREATE TABLE IF NOT EXISTS segments (file VARCHAR, line VARCHAR);
 CREATE TABLE IF NOT EXISTS state (name VARCHAR, number BIGINT);
 """
-FEW = 10_000  # rows: neighbouring hours with fewer share a segment
+BLOCK = 2_000  # rows: a transaction with so many stores them as a block
+COLUMNS = 'tag, time, value, quality, received, "row"'
 MERGED = 16  # open files that are published before they are merged into one
+MANY_TAGS = 1000  # above so many they are picked from all rows instead of named in the question
 LEDGER_DAYS = 30.0
+HOURS = f"SELECT time // {HOUR} AS hour, count(*) AS n FROM readings GROUP BY hour"
+# what a block holds: the batches of a transaction, numbered from its `first` on; or the rest of one, with its numbers
+NUMBERED = pa.schema(
+    [
+        ("tag", pa.int32()),
+        ("time", pa.int64()),
+        ("value", pa.float64()),
+        ("quality", pa.uint16()),
+        ("received", pa.int64()),
+        ("row", pa.int64()),
+    ]
+)
+PLAIN = pa.schema(list(NUMBERED)[:-1])
 
 
 class Duck:
@@ -87,6 +118,7 @@ class Duck:
             raise SeraiError(msg) from error
         # rows leave the table when their hour is sealed, so a rare checkpoint has less to compress
         _run(self._storing, "SET checkpoint_threshold = '256MB'")
+        _run(self._storing, "SET threads = 1")  # handing so few rows to several threads takes longer than the work
         for table in TABLES.strip().split(";\n"):
             _run(self._storing, table)
         self._storing.commit()
@@ -133,13 +165,13 @@ class Duck:
                 self._broken = False
                 self.counts.add("database opened again")
 
-    def _ask_beside(self, sql: str) -> pa.Table:
-        """Return an answer on the connection that reads, beside storing."""
+    def _ask_beside(self, *questions: str) -> list[pa.Table]:
+        """Return answers as of one instant, on the connection that reads, beside storing."""
         if self._broken:
             self._open_again()
         try:
             with self._read:
-                found = self._ask(self._reading, sql)
+                found = [self._ask(self._reading, sql) for sql in questions]
                 self._reading.rollback()
         except adbc.Error as error:
             self._broken = True
@@ -171,12 +203,15 @@ class Duck:
         """Store batches and their lines of the ledger in one transaction, safe on disk when this returns."""
         with self._or_not_stored(), self._write:
             first = max(clock() << PLACES, self._next)
-            rows, lines = to_arrow(batches, first)
-            _ingest(self._storing, "ledger", lines)
-            if rows.num_rows:
-                _ingest(self._storing, "readings", rows)
+            count = sum(b.entry.rows for b in batches)
+            _ingest(self._storing, "ledger", lines_of(batches, first))
+            if count >= BLOCK:
+                full = [b.readings for b in batches if b.entry.rows]
+                _ingest(self._storing, "blocks", _block(full, PLAIN, first))
+            elif count:
+                _ingest(self._storing, "readings", pa.table(rows_of(batches, first).columns()))
             self._storing.commit()
-            self._next = first + rows.num_rows
+            self._next = first + count
 
     @contextmanager
     def _or_not_stored(self) -> Iterator[None]:
@@ -201,34 +236,42 @@ class Duck:
     def entries(self, batches: Sequence[str]) -> dict[str, Entry]:
         """Return the lines of the ledger of those batch ids that are in it."""
         names = ", ".join(_quoted(b) for b in batches)
-        found = self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")
+        found = self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")[0]
         return {line["batch"]: entry_of(line) for line in found.to_pylist()}
 
     def ledger(self) -> pa.Table:
         """Return the whole ledger as a table of `LEDGER`, in the order of storing."""
-        return self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger ORDER BY first, batch").cast(LEDGER)
+        sql = f"SELECT {', '.join(LEDGER.names)} FROM ledger ORDER BY first, batch"
+        return self._ask_beside(sql)[0].cast(LEDGER)
 
     # --- reading
 
     def rows(self, asked: Asked) -> Rows:
         """Return the rows that are asked for; the table first, then the segments, so that none falls in between."""
-        open_rows = _wanted(self._ask_beside(_sql(asked)), asked)
+        rows, blocks = _sql(asked)
+        table, content = self._ask_beside(rows, blocks)
+        open_rows = _wanted(table, content, asked)
         return together([open_rows, *self.segments.read_all(self.sealed, asked, self.register)])
 
     def _open_rows(self, asked: Asked) -> Rows:
         """Return the rows of the table that are asked for, on the connection that keeps."""
-        table = self._ask(self._keeping, _sql(asked))
+        table, content = (self._ask(self._keeping, sql) for sql in _sql(asked))
         self._keeping.rollback()
-        return _wanted(table, asked)
+        return _wanted(table, content, asked)
 
-    def spans(self) -> list[tuple[int, int]]:
-        """Return ranges of time that together hold every row."""
-        hours = self._ask_beside(f"SELECT DISTINCT time // {HOUR} AS hour FROM readings").column("hour").to_pylist()
-        return [(h * HOUR, h * HOUR + HOUR) for h in hours] + [(s.first, s.last + 1) for s in self.sealed]
+    def hours(self) -> dict[int, int]:
+        """Return the hours that hold rows, with about how many."""
+        rows, blocks = self._ask_beside(HOURS, "SELECT first, content FROM blocks")
+        found = Counter(dict(zip(rows.column("hour").to_pylist(), rows.column("n").to_pylist(), strict=True)))
+        for part in _in_blocks(blocks):
+            found.update(hours_of(part.time))
+        for segment in self.sealed:
+            found.update(self.segments.hours(segment, self.register))
+        return dict(found)
 
     def retained_since(self) -> int:
         """Return the time before which rows were dropped on purpose."""
-        found = self._ask_beside("SELECT max(number) AS n FROM state WHERE name = 'retained since'")
+        found = self._ask_beside("SELECT max(number) AS n FROM state WHERE name = 'retained since'")[0]
         since = found.column("n")[0].as_py()
         return -EVER if since is None else int(since)
 
@@ -281,16 +324,16 @@ class Duck:
         """Seal all hours that end at or before `before`; returns how many rows were sealed."""
         with self._keep, self._or_not_kept("sealing"):
             upto = self._next
-            sql = f'SELECT time // {HOUR} AS hour, count(*) AS n FROM readings WHERE time < {before} AND "row" < {upto}'
-            hours = self._ask(self._keeping, f"{sql} GROUP BY hour ORDER BY hour")
-            self._keeping.rollback()
             counted = 0
-            for first, last in _shares(hours.column("hour").to_pylist(), hours.column("n").to_pylist()):
-                asked = Asked(start=first * HOUR, end=(last + 1) * HOUR, before_row=upto)
-                rows = self._open_rows(asked)
-                delete = f'DELETE FROM readings WHERE time >= {asked.start} AND time < {asked.end} AND "row" < {upto}'
-                self._replace([], [rows], delete)
-                counted += len(rows)
+
+            def parts() -> Iterator[Rows]:  # one after the other, so that memory holds one hour
+                nonlocal counted
+                for start, end in shares(self._open_hours(before, upto)):
+                    rows = self._open_rows(Asked(start=start, end=end, before_row=upto))
+                    counted += len(rows)
+                    yield rows
+
+            self._replace([], parts(), drop=(before, upto))
             if counted:
                 self._list_sealed()
                 self._publish_all(self._next)
@@ -298,16 +341,35 @@ class Duck:
             self._forget_old_batches()
             return counted
 
+    def _open_hours(self, before: int, upto: int) -> dict[int, int]:
+        """Return the hours before `before` [µs] that hold rows outside segments, with how many."""
+        rows, blocks = _sql(Asked(end=before, before_row=upto))
+        table = self._ask(self._keeping, rows.replace(COLUMNS, "time"))
+        found = Counter(hours_of(table.column("time").to_numpy()))
+        for part in _in_blocks(self._ask(self._keeping, blocks)):
+            found.update(hours_of(part.time[part.time < before]))
+        self._keeping.rollback()
+        return dict(found)
+
+    def _drop_open(self, before: int, upto: int) -> None:
+        """Take the rows before `before` [µs] out of table and blocks; a block that goes on after it keeps the rest."""
+        over = f"earliest < {before} AND first < {upto}"
+        crossing = self._ask(self._keeping, f"SELECT first, content FROM blocks WHERE {over} AND latest >= {before}")
+        for part in _in_blocks(crossing):
+            rest = part.take(part.time >= before)
+            if len(rest):
+                _ingest(self._keeping, "blocks", _block([rest], NUMBERED))
+        _run(self._keeping, f"DELETE FROM blocks WHERE {over}")
+        _run(self._keeping, f'DELETE FROM readings WHERE time < {before} AND "row" < {upto}')
+
     def compact(self) -> int:
         """Merge segments that overlap in time; returns how many were merged."""
         merged: list[str] = []
         with self._keep, self._or_not_kept("compacting"):
             for group in _overlapping(self.sealed):
                 rows = ordered(together(self.segments.read_all(group, Asked(), self.register)))
-                hour = rows.time // HOUR
-                hours, counts = np.unique(hour, return_counts=True)
-                shares = _shares(hours.tolist(), counts.tolist())
-                self._replace(group, [rows.take((hour >= a) & (hour <= b)) for a, b in shares])
+                inside = (rows.take((rows.time >= a) & (rows.time < b)) for a, b in shares(hours_of(rows.time)))
+                self._replace(group, inside)
                 merged += [s.file for s in group]
             if merged:
                 self._list_sealed()
@@ -320,34 +382,40 @@ class Duck:
         with self._keep, self._or_not_kept("dropping"):
             since = max(since, self.retained_since())
             old = [s for s in self.sealed if s.last < since]
-            table = self._open_rows(Asked(end=since))
-            self._replace(old, [], f"DELETE FROM readings WHERE time < {since}", retained_since=since)
+            counted = len(self._open_rows(Asked(end=since))) + sum(s.rows for s in old)
+            self._replace(old, [], drop=(since, EVER), retained_since=since)
             self._list_sealed()
             self._publish_all(self._next)
             self._remove_later([s.file for s in old])
-            counted = len(table) + sum(s.rows for s in old)
             self.counts.add("readings dropped by retention", counted)
             return counted
 
     def _replace(
-        self, old: Sequence[Segment], parts: Sequence[Rows], sql: str = "", retained_since: int | None = None
+        self,
+        old: Sequence[Segment],
+        parts: Iterable[Rows],
+        *,
+        drop: tuple[int, int] | None = None,
+        retained_since: int | None = None,
     ) -> None:
-        """Put new segments in the place of old ones, and run `sql`, in one transaction."""
+        """Put new segments in the place of old ones, and take rows out of the tables, in one transaction.
+
+        drop   (before [µs], row number below which): the rows that are taken out
+        """
         new = [self.segments.write(_stem(int(rows.time.min())), rows, self.register) for rows in parts]
         was, gone = self.sealed, {s.file for s in old}
         # readers in this process see the new beside the old until the transaction is done: a row twice, none missing
         self.sealed = (*was, *new)
         try:
             if gone:
-                names = ", ".join(_quoted(f) for f in gone)
-                _run(self._keeping, f"DELETE FROM segments WHERE file IN ({names})")
+                _run(self._keeping, f"DELETE FROM segments WHERE file IN ({', '.join(map(_quoted, gone))})")
             if new:
                 lines = {"file": [s.file for s in new], "line": [json.dumps(asdict(s)) for s in new]}
                 _ingest(self._keeping, "segments", pa.table(lines))
             if retained_since is not None:
                 _run(self._keeping, f"INSERT INTO state VALUES ('retained since', {retained_since})")
-            if sql:
-                _run(self._keeping, sql)
+            if drop is not None:
+                self._drop_open(*drop)
             self._keeping.commit()
         except BaseException:
             self.sealed = was
@@ -357,8 +425,7 @@ class Duck:
     def _forget_old_batches(self) -> None:
         """Drop lines of the ledger that nobody can retry any more, never the last one."""
         limit = self._next - (round(self.ledger_days * 24 * HOUR) << PLACES)
-        keep = f'first < {limit} AND first + rows <= (SELECT coalesce(min("row"), {EVER}) FROM readings)'
-        _run(self._keeping, f"DELETE FROM ledger WHERE {keep}")
+        _run(self._keeping, f"DELETE FROM ledger WHERE first < {limit} AND first < (SELECT max(first) FROM ledger)")
         self._keeping.commit()
 
     @contextmanager
@@ -400,20 +467,61 @@ class Duck:
                 self._list_sealed()
 
 
-def _sql(asked: Asked) -> str:
-    """Return the question for the rows of the table; more tags than a thousand are picked afterwards."""
+def _sql(asked: Asked) -> tuple[str, str]:
+    """Return the questions for the rows of the table, and for the blocks that may hold rows."""
     where = [f"time >= {asked.start}", f"time < {asked.end}", f'"row" < {asked.before_row}']
     if asked.received_by < EVER:
         where.append(f"received <= {asked.received_by}")
-    if asked.tags is not None and len(asked.tags) <= 1000:
+    if asked.tags is not None and len(asked.tags) <= MANY_TAGS:
         where.append(f"tag IN ({', '.join(map(str, asked.tags.tolist())) or 'NULL'})")
-    return f'SELECT tag, time, value, quality, received, "row" FROM readings WHERE {" AND ".join(where)}'
+    blocks = f"latest >= {asked.start} AND earliest < {asked.end} AND first < {asked.before_row}"
+    return (
+        f"SELECT {COLUMNS} FROM readings WHERE {' AND '.join(where)}",
+        f"SELECT first, content FROM blocks WHERE {blocks} ORDER BY first",
+    )
 
 
-def _wanted(table: pa.Table, asked: Asked) -> Rows:
-    """Return an answer as rows."""
-    rows = Rows(*(table.column(c).to_numpy() for c in ("tag", "time", "value", "quality", "received", "row")))
-    return rows.take(asked.mask(rows)) if asked.tags is not None and len(asked.tags) > 1000 else rows
+def _wanted(table: pa.Table, blocks: pa.Table, asked: Asked) -> Rows:
+    """Return the answers as rows."""
+    parts = []
+    if len(table):
+        rows = Rows(*(table.column(c).to_numpy() for c in ("tag", "time", "value", "quality", "received", "row")))
+        parts.append(rows.take(asked.mask(rows)) if asked.tags is not None and len(asked.tags) > MANY_TAGS else rows)
+    parts += [part.take(asked.mask(part)) for part in _in_blocks(blocks)]
+    return together(parts)
+
+
+def _in_blocks(blocks: pa.Table) -> Iterator[Rows]:
+    """Yield the rows of blocks (first, content); those without numbers of their own are numbered from `first` on."""
+    for first, content in zip(blocks.column("first").to_pylist(), blocks.column("content"), strict=True):
+        following = first
+        with pa.ipc.open_stream(content.as_buffer()) as stream:
+            for part in stream:
+                columns = [column.to_numpy() for column in part.columns]
+                if len(columns) < len(NUMBERED):
+                    columns.append(np.arange(following, following + part.num_rows, dtype=np.int64))
+                following += part.num_rows
+                yield Rows(*columns)
+
+
+def _block(parts: Sequence[Readings | Rows], schema: pa.Schema, first: int | None = None) -> pa.Table:
+    """Return parts, each with rows, as one line of `blocks`: an Arrow IPC stream of a record batch for each."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as stream:
+        for part in parts:
+            columns = [pa.array(getattr(part, name)) for name in schema.names]
+            stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    content = sink.getvalue()
+    ends = pa.array([0, content.size], pa.int32()).buffers()[1]
+    return pa.table(
+        {
+            "first": [min(int(p.row.min()) for p in parts if isinstance(p, Rows)) if first is None else first],
+            "rows": pa.array([sum(map(len, parts))], pa.int32()),
+            "earliest": [min(int(p.time.min()) for p in parts)],
+            "latest": [max(int(p.time.max()) for p in parts)],
+            "content": pa.Array.from_buffers(pa.binary(), 1, [None, ends, content]),  # no copy of the content
+        }
+    )
 
 
 def _run(connection: adbc.Connection, sql: str) -> None:
@@ -445,16 +553,6 @@ def _reason(text: str) -> str:
 def _stem(time: int) -> str:
     """Return the name of the hour [µs] of a time."""
     return datetime.fromtimestamp(hour_of(time) // 1_000_000, UTC).strftime("%Y-%m-%dT%HZ")
-
-
-def _shares(hours: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield first and last hour of each segment: an hour of its own where it has rows enough, else with neighbours."""
-    first, rows = None, 0
-    for k, (hour, n) in enumerate(zip(hours, counts, strict=True)):
-        first, rows = (hour if first is None else first), rows + n
-        if rows >= FEW or k == len(hours) - 1 or counts[k + 1] >= FEW:
-            yield first, hour
-            first, rows = None, 0
 
 
 def _overlapping(segments: Sequence[Segment]) -> Iterator[list[Segment]]:

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from serai.telemetry.historian.rows import HOUR, PLACES
+from serai.telemetry.historian.rows import HOUR, PLACES, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from serai.telemetry.historian.rows import Asked, Rows
+    from serai.telemetry.historian.rows import Asked
     from serai.telemetry.readings import Counts, Readings, Register
 
 
@@ -30,6 +30,9 @@ LEDGER = pa.schema(
         pa.field("first", pa.int64(), nullable=False),
     ]
 )
+
+
+FEW = 10_000  # rows: neighbouring hours with fewer share a segment
 
 
 class AlreadyThere(Exception):  # noqa: N818 - reads as what happened; never leaves the historian
@@ -100,8 +103,8 @@ class Engine(Protocol):
         """Return the rows that are asked for, all versions, in any order; a row may come twice with the same number."""
         ...
 
-    def spans(self) -> list[tuple[int, int]]:
-        """Return ranges of time [µs], start <= time < end, that together hold every row, not more than needed."""
+    def hours(self) -> dict[int, int]:
+        """Return the hours (time // HOUR) that hold rows, with about how many rows they hold."""
         ...
 
     def retained_since(self) -> int:
@@ -142,25 +145,51 @@ def hour_of(time: int) -> int:
     return time // HOUR * HOUR
 
 
+def shares(hours: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of time [µs] that hold all rows of hours: an hour with rows enough, or neighbours together."""
+    order = sorted(hours)
+    first, rows = None, 0
+    for k, hour in enumerate(order):
+        first, rows = (hour if first is None else first), rows + hours[hour]
+        if rows >= FEW or k == len(order) - 1 or hours[order[k + 1]] >= FEW:
+            yield first * HOUR, (hour + 1) * HOUR
+            first, rows = None, 0
+
+
+def hours_of(time: NDArray[np.int64]) -> dict[int, int]:
+    """Return the hours of times [µs] (n,) and how many times are in each."""
+    hours, counts = np.unique(time // HOUR, return_counts=True)
+    return dict(zip(hours.tolist(), counts.tolist(), strict=True))
+
+
 def entry_of(line: dict[str, object]) -> Entry:
     """Return the entry of one line of a table of `LEDGER`."""
     return Entry(**line)  # type: ignore[arg-type] # the schema of the table says the types
 
 
-def to_arrow(batches: Sequence[ToStore], first: int) -> tuple[pa.Table, pa.Table]:
-    """Return the rows and the lines of the ledger of batches, numbered from `first` on, for an ADBC ingest.
+def lines_of(batches: Sequence[ToStore], first: int) -> pa.Table:
+    """Return the lines of the ledger of batches whose rows are numbered from `first` on, as a table of `LEDGER`."""
+    lines, taken = [], first
+    for e in (b.entry for b in batches):
+        line = {"batch": e.batch, "source": e.source, "rows": e.rows, "hash": e.hash, "earliest": e.earliest}
+        lines.append({**line, "first": taken})
+        taken += e.rows
+    return pa.Table.from_pylist(lines, schema=LEDGER)
 
-    Times are int64 [µs]; an engine casts them where its columns are timestamps.
-    """
-    columns: dict[str, NDArray[np.generic]] = {}
-    for name in ("tag", "time", "value", "quality", "received"):
-        parts = [getattr(b.readings, name) for b in batches]
-        columns[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    counts = [b.entry.rows for b in batches]
-    columns["row"] = np.arange(first, first + sum(counts), dtype=np.int64)
-    starts = (first + np.cumsum([0, *counts[:-1]])).astype(np.int64)
-    lines = [
-        {"batch": e.batch, "source": e.source, "rows": e.rows, "hash": e.hash, "earliest": e.earliest, "first": int(k)}
-        for e, k in zip((b.entry for b in batches), starts, strict=True)
-    ]
-    return pa.table(columns), pa.Table.from_pylist(lines, schema=LEDGER)
+
+def rows_of(batches: Sequence[ToStore], first: int) -> Rows:
+    """Return the readings of batches as rows numbered from `first` on."""
+    parts = [b.readings for b in batches]
+
+    def column(name: str) -> NDArray[Any]:
+        return getattr(parts[0], name) if len(parts) == 1 else np.concatenate([getattr(r, name) for r in parts])
+
+    tag = column("tag")
+    return Rows(
+        tag,
+        column("time"),
+        column("value"),
+        column("quality"),
+        column("received"),
+        np.arange(first, first + len(tag), dtype=np.int64),
+    )

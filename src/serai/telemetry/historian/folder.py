@@ -8,6 +8,7 @@ the list of sealed ones, and here the open list is read first, so a row may be s
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
@@ -62,10 +63,13 @@ class Folder:
                     raise
         raise AssertionError  # the last attempt returns or raises
 
-    def spans(self) -> list[tuple[int, int]]:
-        """Return the ranges of time of the files."""
+    def hours(self) -> dict[int, int]:
+        """Return the hours that hold rows, with about how many."""
         shown, sealed, _ = self._lists()
-        return [(s.first, s.last + 1) for s in (*shown, *sealed)]
+        found: Counter[int] = Counter()
+        for segment in (*shown, *sealed):
+            found.update(self.segments.hours(segment, self.register))
+        return dict(found)
 
     def retained_since(self) -> int:
         """Return the time before which rows were dropped on purpose."""

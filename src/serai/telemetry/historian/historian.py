@@ -14,7 +14,7 @@ import pyarrow as pa
 from serai.errors import BatchConflict, NotStored, SeraiError, UnknownName
 from serai.telemetry.bus.batch import Batch
 from serai.telemetry.historian import resample as resampling
-from serai.telemetry.historian.engine import AlreadyThere, Engine, Entry, ToStore, hour_of
+from serai.telemetry.historian.engine import AlreadyThere, Engine, Entry, ToStore, hour_of, shares
 from serai.telemetry.historian.rows import (
     EVER,
     HOUR,
@@ -264,16 +264,11 @@ class Historian:
         return self.engine.ledger()
 
     def windows(self, start: When = -EVER, end: When = EVER) -> Iterator[tuple[int, int]]:
-        """Yield ranges of time, an hour at most where data are dense, that hold all rows with start <= time < end."""
+        """Yield ranges of time [µs] that hold all rows from start to end: an hour, or more where rows are few."""
         low, high = instant(start), instant(end)
-        upto = -EVER
-        for first, last in sorted(self.engine.spans()):
-            first = max(first, low, upto)  # noqa: PLW2901 - cut to what is asked for
-            last = min(last, high)  # noqa: PLW2901 - the same
-            while first < last:
-                upto = min(last, hour_of(first) + HOUR) if last - first <= DAY else last
-                yield first, upto
-                first = upto  # noqa: PLW2901 - walks on
+        for first, last in shares(self.engine.hours()):
+            if first < high and last > low:
+                yield max(first, low), min(last, high)
 
     def _asked(self, tags: Iterable[str] | None, start: When, end: When, as_of: When | None, by: str) -> Asked:
         """Return the question in numbers."""

@@ -2,8 +2,7 @@
 """Export, backup and restore, the same for every engine.
 
 A backup is a folder of the same sealed segments, with the ledger: `historian.open(backup, read_only=True)` reads it,
-and `restore` fills an empty history of any engine from it, with the row numbers that rows had, so also the times at which
-they were stored.
+and `restore` fills an empty history of any engine from it. Rows keep their numbers, and so the times of storing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from serai.errors import SeraiError
-from serai.telemetry.historian.engine import LEDGER
+from serai.telemetry.historian.engine import LEDGER, shares
 from serai.telemetry.historian.folder import Folder
 from serai.telemetry.historian.rows import EVER, Asked, When, ordered
 from serai.telemetry.historian.segments import LEDGER_FILE, MANIFEST, TAGS, Segments, write_list
@@ -108,7 +107,7 @@ def restore(folder: str | Path, history: Historian) -> int:
         raise SeraiError(msg)
     history.engine.register.numbers(list(source.register))
     counted = 0
-    for start, end in sorted(source.spans()):
+    for start, end in shares(source.hours()):
         rows = ordered(source.rows(Asked(start=start, end=end)))
         history.engine.load(rows, LEDGER.empty_table())
         counted += len(rows)

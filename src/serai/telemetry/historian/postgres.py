@@ -20,7 +20,18 @@ import numpy as np
 import pyarrow as pa
 
 from serai.errors import NotStored, SeraiError
-from serai.telemetry.historian.engine import LEDGER, AlreadyThere, Engine, Entry, ToStore, entry_of, hour_of, to_arrow
+from serai.telemetry.historian.engine import (
+    FEW,
+    LEDGER,
+    AlreadyThere,
+    Engine,
+    Entry,
+    ToStore,
+    entry_of,
+    hour_of,
+    lines_of,
+    rows_of,
+)
 from serai.telemetry.historian.rows import EVER, HOUR, PLACES, Asked, Rows
 from serai.telemetry.readings import Counts, Register
 
@@ -42,7 +53,6 @@ CREATE INDEX IF NOT EXISTS readings_rest_tag ON readings_rest (tag, time);
 CREATE INDEX IF NOT EXISTS readings_rest_time ON readings_rest (time);
 INSERT INTO state VALUES ('next row', 0) ON CONFLICT DO NOTHING
 """
-FEW = 10_000  # rows: a past hour gets a partition of its own when one transaction brings so many
 STAMP = pa.timestamp("us", "UTC")
 
 
@@ -161,28 +171,24 @@ class Postgres:
         with self._transaction() as connection:
             sql = f"UPDATE state SET number = greatest(number, {clock() << PLACES}) + {count} WHERE name = 'next row'"
             first = _ask(connection, f"{sql} RETURNING number").column("number")[0].as_py() - count
-            rows, lines = to_arrow(batches, first)
-            self._ingest(connection, "ledger", lines)
-            new_hours = self._put(connection, rows) if count else set()
+            self._ingest(connection, "ledger", lines_of(batches, first))
+            new_hours = self._put(connection, rows_of(batches, first)) if count else set()
         self._hours |= new_hours
 
-    def _put(self, connection: adbc.Connection, rows: pa.Table) -> set[int]:
+    def _put(self, connection: adbc.Connection, rows: Rows) -> set[int]:
         """Copy rows into their partitions; returns the hours that got one in this transaction."""
-        time = rows.column("time").to_numpy()
-        low, high = hour_of(int(time.min())), hour_of(int(time.max()))
+        low, high = hour_of(int(rows.time.min())), hour_of(int(rows.time.max()))
         table, new = "readings", set()
-        if low != high or low not in self._hours:
-            new = self._make_partitions(connection, time, int(rows.column("row")[0].as_py()) >> PLACES)
-        elif low == high:
+        if low == high and low in self._hours:
             table = _partition(low)  # straight into the partition: no row is routed
+        else:
+            new = self._make_partitions(connection, rows.time, int(rows.stored[0]))
         columns = {
-            "tag": rows.column("tag"),
-            "time": rows.column("time").cast(STAMP),
-            "value": rows.column("value"),
+            **rows.columns(),
+            "time": pa.array(rows.time).cast(STAMP),
             # PostgreSQL has no unsigned numbers: the same 16 bits, read back the same way
-            "quality": pa.array(rows.column("quality").to_numpy().view(np.int16)),
-            "received": rows.column("received").cast(STAMP),
-            "row": rows.column("row"),
+            "quality": rows.quality.view(np.int16),
+            "received": pa.array(rows.received).cast(STAMP),
         }
         self._ingest(connection, table, pa.table(columns))
         return new
@@ -191,6 +197,7 @@ class Postgres:
         """Give hours their partitions: those around now, and past ones with many rows."""
         hours, counts = np.unique(time // HOUR * HOUR, return_counts=True)
         near = np.abs(hours - hour_of(stored)) <= HOUR
+        # a past hour needs many rows in one transaction
         wanted = set(hours[near | (counts >= FEW)].tolist()) - self._hours
         if not wanted:
             return set()
@@ -254,12 +261,13 @@ class Postgres:
             self.refresh()
         return rows
 
-    def spans(self) -> list[tuple[int, int]]:
-        """Return the hours that have a partition, and the range of the rest."""
-        hours = [(int(h), int(h) + HOUR) for h in self._ask("SELECT start FROM hours").column("start").to_pylist()]
-        sql = "SELECT extract(epoch FROM date_trunc('hour', time))::int8 / 3600 AS hour FROM readings_rest GROUP BY 1"
-        rest = self._ask(sql).column("hour").to_pylist()
-        return hours + [(h * HOUR, (h + 1) * HOUR) for h in rest]
+    def hours(self) -> dict[int, int]:
+        """Return the hours that hold rows; those with a partition count as full."""
+        own = self._ask("SELECT start FROM hours").column("start").to_pylist()
+        epoch = f"floor(extract(epoch FROM time) / {HOUR // 1_000_000})::int8"
+        rest = self._ask(f"SELECT {epoch} AS hour, count(*) AS n FROM readings_rest GROUP BY hour")
+        found = dict(zip(rest.column("hour").to_pylist(), rest.column("n").to_pylist(), strict=True))
+        return {**found, **dict.fromkeys((start // HOUR for start in own), FEW)}
 
     def retained_since(self) -> int:
         """Return the time before which rows were dropped on purpose."""
@@ -317,14 +325,13 @@ class Postgres:
     def load(self, rows: Rows, ledger: pa.Table) -> None:
         """Put back rows and lines of the ledger: a part of a restore."""
         self.add_tags(list(self.register))
-        names = ("tag", "time", "value", "quality", "received", "row")
         last = [int(rows.row.max()) + 1] if len(rows) else []
         with self._transaction() as connection:
             if ledger.num_rows:
                 self._ingest(connection, "ledger", ledger)
                 ends = np.asarray(ledger.column("first")) + np.asarray(ledger.column("rows"))
                 last.append(int(ends.max()))
-            new = self._put(connection, pa.table({n: getattr(rows, n) for n in names})) if len(rows) else set()
+            new = self._put(connection, rows) if len(rows) else set()
             sql = f"UPDATE state SET number = greatest(number, {max(last, default=0)}) WHERE name = 'next row'"
             _run(connection, sql)
         self._hours |= new

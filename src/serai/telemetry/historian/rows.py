@@ -111,6 +111,10 @@ class Rows:
             np.empty(0, np.int64),
         )
 
+    def columns(self) -> dict[str, NDArray[np.generic]]:
+        """Return the columns by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @property
     def stored(self) -> NDArray[np.int64]:
         """When each was stored, (n,) [µs since 1970 UTC]."""

@@ -16,6 +16,7 @@ import json
 import os
 import threading
 from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serai.errors import SegmentChanged, SeraiError
-from serai.telemetry.historian.rows import Asked, Rows, ordered
+from serai.telemetry.historian.engine import hours_of
+from serai.telemetry.historian.rows import HOUR, Asked, Rows, ordered
+from serai.telemetry.readings import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,8 +77,11 @@ class Segments:
         beside = self.folder / f".{stem}.part"
         try:
             with beside.open("wb") as out:
+                table = rows.to_arrow(register)
+                # in words, so that each row group gets a dictionary of its own tags and not one of all
+                words = table.set_column(0, SCHEMA.field("tag"), table.column(0).cast(pa.string()))
                 pq.write_table(
-                    rows.to_arrow(register),
+                    words,
                     out,
                     row_group_size=ROW_GROUP,
                     compression="lz4",
@@ -112,13 +118,34 @@ class Segments:
 
         Raises SegmentChanged when the file is missing or its bytes are not those that were sealed.
         """
+        return self._wanted(self._decoded(segment, asked, register), asked, register)
+
+    def read_all(self, segments: Iterable[Segment], asked: Asked, register: Register) -> list[Rows]:
+        """Return the rows of segments that are asked for, in parts."""
+        segments = [s for s in segments if s.holds(asked)]
+        if asked.tags is None or len(segments) < 4:
+            return [self.read(s, asked, register) for s in segments]
+        with ThreadPoolExecutor(2) as pool:  # decoding runs without Python's lock; numbering tags does not
+            tables = list(pool.map(lambda s: self._decoded(s, asked, register), segments))
+        return [self._wanted(table, asked, register) for table in tables]
+
+    @staticmethod
+    def _wanted(table: pa.Table | None, asked: Asked, register: Register) -> Rows:
+        if table is None:
+            return Rows.none()
+        rows = Rows.from_arrow(table, register)
+        keep = asked.mask(rows)
+        return rows if keep.all() else rows.take(keep)
+
+    def _decoded(self, segment: Segment, asked: Asked, register: Register) -> pa.Table | None:
+        """Return the row groups in which rows that are asked for may be; None = there are none."""
         checked = self._check(segment)
         groups = list(range(len(checked.names)))
         if asked.tags is not None:
             wanted = sorted(register.names(asked.tags))
             groups = [g for g in groups if _may_hold(checked.names[g], wanted)]
-            if not groups:
-                return Rows.none()
+        if not groups:
+            return None
         try:
             with pq.ParquetFile(
                 self.folder / segment.file,
@@ -127,17 +154,15 @@ class Segments:
                 read_dictionary=["tag"],
                 page_checksum_verification=True,
             ) as file:
-                table = file.read_row_groups(groups, use_threads=len(groups) > 8)
+                return file.read_row_groups(groups, use_threads=len(groups) > 8)
         except (OSError, pa.ArrowException) as error:
             self.forget(segment.file)
             raise _changed(self.folder / segment.file, str(error)) from error
-        rows = Rows.from_arrow(table, register)
-        keep = asked.mask(rows)
-        return rows if keep.all() else rows.take(keep)
 
-    def read_all(self, segments: Iterable[Segment], asked: Asked, register: Register) -> list[Rows]:
-        """Return the rows of segments that are asked for, in parts."""
-        return [self.read(s, asked, register) for s in segments if s.holds(asked)]
+    def hours(self, segment: Segment, register: Register) -> dict[int, int]:
+        """Return the hours that hold rows of a segment, with how many."""
+        first, last = segment.first // HOUR, segment.last // HOUR
+        return {first: segment.rows} if first == last else hours_of(self.read(segment, Asked(), register).time)
 
     def verify(self, segments: Sequence[Segment], register: Register) -> list[str]:
         """Hash and decode every segment again; return what is wrong, one line each."""
