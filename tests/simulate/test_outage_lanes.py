@@ -14,9 +14,10 @@ outages = importlib.import_module("serai.simulate.outages")
 
 
 def both(network, monkeypatch, **given):
-    """The table by lanes and the one by one, in one order, and the names that lanes settled."""
+    """The table of losses together and the one by one, in one order, and the losses settled together."""
     settled = {}
     whole = outages._Study.together
+    monkeypatch.undo()
 
     def noted(self, names):
         settled.update(whole(self, names))
@@ -48,19 +49,29 @@ def check_same(lanes, alone):
 
 def test_all_losses_of_the_country_are_what_each_says_alone(monkeypatch):
     """253 losses: islands that live on their fields, plants without gas, stations passed through, reactive limits."""
-    lanes, alone, settled = both(sr.read("turkmenistan"), monkeypatch)
+    network = sr.read("turkmenistan")
+    lanes, alone, settled = both(network, monkeypatch)
     check_same(lanes, alone)
     assert lanes.sizes["outage"] > 250
     assert len(settled) >= 230
     found = [settled[n] for n in settled]
     assert sum(bool(s.relief) for s in found) > 40
     assert sum(bool(s.modes) for s in found) >= 8
+    # the same equations in lanes, sixteen losses at a time
+    base = outages.frame
+    monkeypatch.setattr(outages, "frame", lambda *a, **k: in_lanes(base(*a, **k)))
+    monkeypatch.setattr(outages, "WORTHWHILE", 1)
+    again = sr.outages(network)
+    check_same(again, alone.sel(outage=again["outage"].values))
 
 
-@pytest.mark.parametrize("name", ["loop_with_station", "two_pipes", "line_with_station"])
+def in_lanes(frame):
+    frame.lanes = True
+    return frame
+
+
+@pytest.mark.parametrize("name", ["loop_with_station", "two_pipes", "four_buses"])
 def test_small_cases(name, monkeypatch):
-    if name not in importlib.import_module("serai.network").bundled():
-        pytest.skip(f"no bundled case {name}")
     lanes, alone, settled = both(sr.read(name), monkeypatch)
     check_same(lanes, alone)
     assert settled

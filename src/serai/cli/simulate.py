@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serai.simulate import Replay, Result
 
 SHOWN = 25  # outages that are printed
-CHUNK = 16  # outages between two looks at the clock
+CHUNK = 128  # outages between two looks at the clock: examined together, about a second
 WHOLE, LEAST = 11.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
 
 

@@ -215,7 +215,8 @@ class _Station:
         tol_p, tol_m = SLACK * self.system.pressure_scale, SLACK * self.system.flow_scale
         home = self.quantity
         if mode == "closed":
-            low = home == "outlet_pressure" and x[p2] < self.modes[home][1] - tol_p
+            reach = {"outlet_pressure": 1.0, "ratio": x[p1]}.get(home, 0.0) * self.modes[home][1]
+            low = x[p2] < reach - tol_p  # what the station would hold there is above what is there
             return "bypass" if x[p1] > x[p2] + tol_p else home if low else "closed"
         if x[m] < -tol_m:
             return "closed"

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single losses of a network in lanes: the intact network's equations, and what each loss changes in them.
+"""Single losses of a network together: the intact network's equations, and what each loss changes in them.
 
 Every loss is a scenario of one pattern. A branch of the grid that is gone has no admittance; a pipe that is gone says
 "flow = 0" in the place of its momentum; a unit that is gone, "power = 0". For that, each set-point that a loss or a
 mode can take over is an equation of its own (`Frame`): a station that is passed through says "ratio = 1" in the place
 of its outlet pressure, a bus without its unit's voltage "reactive power = 0", a field that comes to hold the pressure
 of a part that is cut off "pressure" in the place of its supply. Islands are found on the graph for each loss; modes are
-settled round by round, each scenario with its own.
+settled round by round, each scenario with its own. Many losses are solved in lanes; where compiling those would take
+longer than the losses themselves, the same equations are solved in turn.
 
 What does not fit this is left out of the answer, and `outages` examines it alone: a dead part of the grid, a loop of
 open stations, modes that cycle, what does not come to rest or cannot be.
@@ -15,19 +16,21 @@ open stations, modes that cycle, what does not come to rest or cannot be.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from serai.errors import NoReference, NoSwing, SeraiError
+from serai.errors import NoReference, NoSwing, SeraiError, SingularSystem
 from serai.known import Known
 from serai.simulate.certificate import Absent, certify_all, worst_of_all
 from serai.simulate.extract import arrays, names_of
 from serai.simulate.limits import breaks_each
 from serai.simulate.modes import PATIENCE
 from serai.simulate.steady import ACCEPTED, Run
+from serai.sparse import newton
 from serai.system import Closed, Fixed, System, override
 from serai.system.batch import CONVERGED, Batch, Changes
 from serai.system.gas import JOINING, circulations
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 ROUNDS = 8  # of mode switches in lanes
 PARTS = 8  # parts of the gas network that one loss may leave to be balanced
 SIZES = (2, 6, 1_000)  # equations that a scenario swaps: scenarios with about as many go together
+ONE_BY_ONE, COMPILING = 5e-6, 15.0  # s an unknown that a loss takes in plain numbers; s that compiling lanes takes
 STATIONS = ("compressors", "control_valves")
 CONTROLS = {
     "compressors": ("ratio", "outlet_pressure", "inlet_pressure", "flow", "power", "open"),
@@ -107,10 +111,12 @@ class Frame:
     """The intact network, its set-points as equations, laid out for lanes.
 
     knowns  in force in the intact network, units at their output included; distributed: units share what is lacking
+    lanes   whether to solve in lanes; None = where it pays for compiling them
     """
 
     def __init__(self, network: Network, knowns: Iterable[Known], *, hour: float | None, distributed: bool) -> None:
         self.network, self.knowns = network, tuple(knowns)
+        self.lanes: bool | None = None
         own = override(network, network.knowns(hour), self.knowns)
         self.system = System(network, own, distributed=distributed)
         self.run = Run(self.system)
@@ -201,7 +207,14 @@ class Frame:
         if circulations(s.gas, fixed) != loops:
             raise _UnfitError  # a loop without resistance that a set-point closes
         self.loops = loops
-        self.batch = Batch(Closed(s, fixed), np.concatenate(values), varying=("branch",))
+        self.x = np.concatenate(values)
+        self.closed = Closed(s, fixed)
+        self.place = {int(c): k for k, c in enumerate(self.closed.free)}
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The equations laid out for lanes."""
+        return Batch(self.closed, self.x, varying=("branch",))
 
     # --------------------------------------------------------------------------------------------------- what is lost
 
@@ -353,7 +366,7 @@ class Frame:
         keep = np.ones(len(p.ends[0]), bool)
         keep[list(gone)] = False
         joined = coo_array((np.ones(int(keep.sum())), (p.ends[0][keep], p.ends[1][keep])), shape=(len(p.names),) * 2)
-        return int(connected_components(joined, directed=False, return_labels=False)) if p.names else 0
+        return int(connected_components(joined, directed=False)[0]) if p.names else 0
 
     def _station(self, found: _Loss, name: str) -> None:
         c = self.system.equations.columns
@@ -399,7 +412,7 @@ class Frame:
         if power.sharing is not None and name in power.sharing.names:
             if not t["participation"][t.row(name)] > 0.0:
                 raise _UnfitError  # several units swing at one node by their size
-            row = int(power.sharing.rows[0, power.sharing.names.index(name)])
+            row = int(power.sharing.rows[0][power.sharing.names.index(name)])
             found.swaps[row] = column, 0.0
         else:
             self._set(found, column, 0.0)
@@ -505,6 +518,13 @@ class Frame:
 
     def _solved(self, losses: list[_Loss]) -> list[tuple[_Loss, Floats]]:
         """Return the states (n_column,) of the losses that come to rest."""
+        lanes = self.lanes if self.lanes is not None else len(losses) * self.closed.n * ONE_BY_ONE > COMPILING
+        if lanes:
+            return self._in_lanes(losses)
+        found = ((loss, self._in_turn(loss)) for loss in losses)
+        return [(loss, x) for loss, x in found if x is not None]
+
+    def _in_lanes(self, losses: list[_Loss]) -> list[tuple[_Loss, Floats]]:
         out, low = [], 0
         given = sorted({c for loss in losses for c in loss.values})
         for high in SIZES:
@@ -512,7 +532,7 @@ class Frame:
             low = high + 1
             if not group:
                 continue
-            table = np.tile(self.batch.base[given], (len(group), 1))
+            table = np.tile(self.x[given], (len(group), 1))
             for k, loss in enumerate(group):
                 for column, value in loss.values.items():
                     table[k, given.index(column)] = value
@@ -520,6 +540,30 @@ class Frame:
             answer = self.batch.solve(np.array(given, np.int64), table, alone=False, changes=changes)
             out += [(loss, answer.x[k]) for k, loss in enumerate(group) if answer.status[k] == CONVERGED]
         return out
+
+    def _in_turn(self, loss: _Loss) -> Floats | None:
+        """Solve one loss by the same equations and swaps in plain numbers; None where it does not come to rest."""
+        closed = self.closed
+        closed.x[:] = self.x
+        for column, value in loss.values.items():
+            closed.x[column] = value
+        swapped = _Swapped(closed, loss.swaps | self._off(loss), self.place)
+        scale = closed.column_scales[closed.free]
+        branches = [s for s in closed.stamps if s.law.name == "branch"] if loss.branches else []
+        whole = [s.parameters.copy() for s in branches]
+        try:
+            for s in branches:
+                s.parameters[:, loss.branches] = 0.0
+            result = newton(swapped.evaluate, closed.x[closed.free] / scale, swapped, polish=True)  # type: ignore[arg-type]  # it factors and solves as an LU does
+        except SingularSystem:
+            return None
+        finally:
+            for s, before in zip(branches, whole, strict=True):
+                s.parameters[:] = before
+        if not result.converged:
+            return None
+        closed.x[closed.free] = result.x * scale
+        return closed.x.copy()
 
     def _off(self, loss: _Loss) -> dict[int, tuple[int, float]]:
         """Return the swaps of the devices that are off their set-point."""
@@ -638,6 +682,45 @@ class Frame:
         for variable, dim in (("supplied", "supply"), ("delivered", "offtake")):
             if variable in data:
                 data[variable][:] = [amount.get(n, np.nan) for n in dims[dim]]
+
+
+class _Swapped:
+    """Closed equations, some of them replaced by x = target: what Newton asks of equations and of factors.
+
+    The factors stay those of the equations as they are; see `lane_newton.correct`.
+    """
+
+    def __init__(self, closed: Closed, swaps: dict[int, tuple[int, float]], place: dict[int, int]) -> None:
+        self.closed, self.lu = closed, closed.matrix()
+        self.rows = np.array(list(swaps), np.intp)
+        self.columns = np.array([place[c] for c, _ in swaps.values()], np.intp)
+        self.targets = np.array([v for _, v in swaps.values()]) / closed.column_scales[closed.free[self.columns]]
+
+    def evaluate(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return the scaled residual (n,) and the matrix data of the equations as they are."""
+        residual, data = self.closed.evaluate(z)
+        residual[self.rows] = z[self.columns] - self.targets
+        return residual, data
+
+    def factor(self, data: Floats) -> None:
+        """Factor, and find what each of the replaced rows moves."""
+        self.lu.factor(data)
+        self.Z = np.empty((self.closed.n, len(self.rows)))
+        for k, row in enumerate(self.rows):
+            unit = np.zeros(self.closed.n)
+            unit[row] = 1.0
+            self.Z[:, k] = self.lu.solve(unit)
+
+    def solve(self, rhs: Floats) -> Floats:
+        """Return the step (n,) of the replaced equations."""
+        y = self.lu.solve(rhs)
+        if not len(self.rows):
+            return y
+        try:
+            a = np.linalg.solve(self.Z[self.columns], y[self.columns] - rhs[self.rows])
+        except np.linalg.LinAlgError:
+            raise SingularSystem("the replaced equations have no answer") from None
+        return np.asarray(y - self.Z @ a)
 
 
 def frame(network: Network, knowns: Iterable[Known], *, hour: float | None, distributed: bool) -> Frame | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KINDS = ("pipes", "compressors", "supplies", "lines", "transformers", "transformers3", "branches", "generators")
 HOMES = ("city", "town", "home", "heating")
-WORTHWHILE = 32  # losses that are examined together; fewer one by one
+WORTHWHILE = 8  # losses that are examined together; fewer one by one
 NEGLIGIBLE = 1e-6  # of the largest delivery: less is not a cut
 UNSERVED = ("unserved_gas", "unserved_export", "unserved_power")
 SOLVED, REFUSED, NO_ANSWER = "solved", "refused by physics", "no answer"
