@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The watch over gas in motion: readings in, scan by scan; findings out: what is wrong, where, how large, since when."""
+"""The watch over gas in motion: readings in, scan by scan; out comes what is wrong, where, how large, since when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from serai.diagnose.sequential import (
     Signatures,
     untaught,
 )
-from serai.telemetry.readings import MICROSECONDS, Quality
+from serai.telemetry.readings import Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class Watch:
     # -------------------------------------------------------------------- scan
 
     def scan(self, readings: Readings) -> list[Finding]:
-        """Take the readings of one scan, of any tags and order; the last of a tag counts, a useless one is no reading."""
+        """Take the readings of one scan, tags in any order; the last of a tag counts, a useless one does not."""
         values = np.full(len(self._row), np.nan)
         good = (readings.quality & np.uint16(USELESS)) == 0
         for k in np.flatnonzero(good):
@@ -223,13 +223,13 @@ class Watch:
         return [cell for cell in self._cells if cell[0] in reach and cell[1] in reach]
 
     def _onsets(self, nodes: list[int]) -> Any:
-        """Yield (scans since the onset, D, C) of some faults: every scan of the last hour, every block of the last day."""
+        """Yield (scans since the onset, D, C) of some faults: scans of the last hour, blocks of the last day."""
         m, s = self.memory, self.signatures
-        for y, g, unit, first in (
+        for y, bank, unit, first in (
             (m.recent, s.short, 1, 1),
             (m.sums, s.long, BLOCK, max(SHORT) // BLOCK + 1),
         ):
-            g = g[:, :, nodes].astype(np.float64)
+            g = bank[:, :, nodes].astype(np.float64)
             cross = np.cumsum(np.einsum("tmi,tmj->tij", g, g), axis=0)
             late = m.count % BLOCK if unit == BLOCK else 0
             for n in range(first, min(len(y), m.count // unit) + 1):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sequential test: which one fault, since when and how large, explains the innovations of the filter.
+"""The sequential test: which one fault, since when, how large, explains the filter's innovations.
 
-A unit fault of kind j that begins at scan k leaves a signature g_j(t - k) in the innovations after it, from the filter's
+A unit fault of kind j that begins at scan k leaves a signature g_j(t - k) in the innovations after it, by the filter's
 own recursion (A. S. Willsky, H. L. Jones, IEEE Trans. Autom. Control 21 (1976) 108-112):
 
     s(1) = d,   nu(t) = H s(t) + h,   s(t+1) = F (s(t) - K nu(t)) + d
@@ -19,7 +19,7 @@ on clean days, and the level that the largest of all may reach follows from the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -28,7 +28,7 @@ from scipy.special import ndtri
 from serai.errors import SeraiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -212,9 +212,9 @@ class Lesson:
 
     def spread(self, signatures: Signatures, y: Floats, skip: int) -> None:
         """Add a run's whitened innovations (n_scan, n_meter); its first `skip` scans are warming up."""
-        for n, every, z in all_scores(signatures, y):
-            z = z[skip // every :]
-            z = z[np.isfinite(z[:, 0])].astype(np.float64)
+        for n, every, scores in all_scores(signatures, y):
+            late = scores[skip // every :]
+            z = late[np.isfinite(late[:, 0])].astype(np.float64)
             self.squares[n] = self.squares.get(n, 0.0) + (z**2).sum(0)
             self.counts[n] = self.counts.get(n, 0) + len(z)
         self.days += (len(y) - skip) * self.scan / 86400.0
@@ -246,8 +246,8 @@ def course(signatures: Signatures, spreads: dict[int, Floats], y: Floats) -> Flo
     """Return the largest score of any fault and window at each scan (n_scan,), in units of its spread."""
     top = np.zeros(len(y))
     leaks = signatures.n_leak
-    for n, every, z in all_scores(signatures, y):
-        z = np.nan_to_num(z) / spreads[n].astype(np.float32)
+    for n, every, scores in all_scores(signatures, y):
+        z = np.nan_to_num(np.asarray(scores, np.float64)) / spreads[n]
         best = np.maximum(z[:, :leaks].max(1), np.abs(z[:, leaks:]).max(1))
         at = np.arange(len(z)) * every + every - 1
         top[at] = np.maximum(top[at], best)

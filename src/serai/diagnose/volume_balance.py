@@ -93,7 +93,7 @@ class VolumeBalance:
         n = (len(z) - 1) // BLOCK
         flow = (z[1 : n * BLOCK + 1, : self.n_flow] @ self.into.T + self.rest).reshape(n, BLOCK, -1).mean(1)
         gained = (pack[BLOCK : n * BLOCK + 1 : BLOCK] - pack[: n * BLOCK : BLOCK]) / (BLOCK * self.scan)
-        return flow - gained
+        return np.asarray(flow - gained)
 
     @staticmethod
     def steadied(lost: Floats) -> Floats:

@@ -16,6 +16,7 @@ then exactly the one without it. A meter silent for `PATIENCE` scans is taken fo
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +143,7 @@ class Layout:
         self.node = np.array([g.node[m.where] for m in gauges], dtype=np.intp)
         n, nu, nf, ng, ne = len(pipes.nodes), len(pipes.exchanges), len(flows), len(gauges), len(pipes.pipes)
         edges = np.cumsum([0, n, nu, nf, ng, ne])
-        self.p, self.u, self.b, self.c, self.e = (slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        self.p, self.u, self.b, self.c, self.e = (slice(*x) for x in pairwise(edges.tolist()))
         self.size = int(edges[-1])
         self.noise = np.array(
             [np.hypot(m.sigma, m.share * usual[k]) for m, k in zip(flows, self.exchange, strict=True)]
@@ -234,8 +235,8 @@ class Moving:
         metered[lo.exchange] = True
         station = np.array([x.quantity == "flow" for x in pipes.exchanges])
         supply = np.array([x.quantity == "supply" for x in pipes.exchanges])
-        steps = [a.station, np.where(metered, a.supply, a.unmetered), np.where(metered, a.metered, a.unmetered)]
-        walk = np.select([station, supply], steps[:2], steps[2]) * lo.scale
+        moves = np.where(supply, a.supply, a.metered)
+        walk = np.where(station, a.station, np.where(metered, moves, a.unmetered)) * lo.scale
         drift = np.sqrt(pipes.scan / DAY)
         q = np.zeros(lo.size)
         q[lo.b], q[lo.e] = a.bias_drift * drift, a.efficiency_drift * drift
@@ -306,10 +307,8 @@ class Moving:
         if (dead != self.dead).any():
             self.dead = dead
             self._lay(self.stages[-1].P)
-        self.state = State(
-            *(np.array(saved[k], float) for k in ("x", "u", "e", "b", "c")),
-            age=int(saved["age"]), silent=np.array(saved["silent"], np.intp),
-        )  # fmt: skip
+        x, u, e, b, c = (np.array(saved[k], float) for k in ("x", "u", "e", "b", "c"))
+        self.state = State(x, u, e, b, c, age=int(saved["age"]), silent=np.array(saved["silent"], np.intp))
 
     def _filled(self, nu: Floats, heard: Bools, stage: int) -> Floats:
         """Return the innovations with the missing ones as the others have them."""

@@ -33,7 +33,7 @@ DOUBLINGS = 14  # 2^14 scans of a minute are 11 days
 
 @dataclass(frozen=True)
 class Stage:
-    """Gain from a number of scans on: K (n_state, n_reading), V (n_reading, n_reading) of the innovations, P before it."""
+    """Gain from a number of scans on: K (n_state, n_reading), covariances V of innovations, P of the state before."""
 
     since: int
     K: Floats
@@ -46,14 +46,14 @@ def gain(P: Floats, H: Floats, R: Floats) -> tuple[Floats, Floats]:
     PH = P @ H.T
     V = H @ PH
     V = (V + V.T) / 2.0 + np.diag(R)
-    return cho_solve(cho_factor(V, lower=True), PH.T).T, V
+    return np.asarray(cho_solve(cho_factor(V, lower=True), PH.T).T), V
 
 
 def stages(F: Floats, Q: Floats, H: Floats, R: Floats, P: Floats, *, doublings: int = DOUBLINGS) -> list[Stage]:
     """Return the gains after 0, 1, 2, 4 ... 2^doublings scans from the covariance P (n, n) on.
 
-    F (n, n) transition, Q (n, n) noise of a scan, H (m, n) readings, R (m,) their variances. Everything is scaled by the
-    standard deviations of P inside, since pressures and efficiencies live in one state.
+    F (n, n) transition, Q (n, n) noise of a scan, H (m, n) readings, R (m,) their variances. Inside, everything is
+    scaled by the standard deviations of P, since pressures and efficiencies live in one state.
     """
     unit = np.sqrt(np.diag(P))
     back = 1.0 / unit

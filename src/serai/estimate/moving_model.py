@@ -165,7 +165,7 @@ class Pipes:
     # ---------------------------------------------------------------- step
 
     def start(self, pressures: Mapping[str, float]) -> Floats:
-        """Return a first state (n_column,) from pressures [Pa] of some nodes: the others take the nearest along pipes."""
+        """Return a first state (n_column,) from pressures [Pa] of some nodes: others take the nearest along pipes."""
         x = self.system.equations.columns.start()
         p = np.array([pressures.get(n, np.nan) for n in self.nodes])
         start, end = self.system.gas.ends()
@@ -189,14 +189,20 @@ class Pipes:
         x[self._p] = p
         return x
 
-    def step(self, x: Floats, u: Floats, efficiency: Floats) -> Floats:
-        """Return the state one scan after x (n_column,), with exchanges u (n_exchange,) [kg/s] during it."""
-        self._set(x, u, efficiency)
+    def step(self, x: Floats, u: Floats, efficiency: Floats, spilt: Floats | None = None) -> Floats:
+        """Return the state one scan after x (n_column,), with exchanges u (n_exchange,) [kg/s] during it.
+
+        spilt  what leaks besides, at nodes that have volume (n,) [kg/s]
+        """
+        self._set(x, u, efficiency, spilt)
         return self.closed.solve().x
 
-    def _set(self, x: Floats, u: Floats, efficiency: Floats) -> None:
+    def _set(self, x: Floats, u: Floats, efficiency: Floats, spilt: Floats | None = None) -> None:
         for stamp in self.system.gas.storage:
-            stamp.set(mass_old=stamp.get("V") * density_of(x[stamp.columns[0]], stamp))
+            mass = stamp.get("V") * density_of(x[stamp.columns[0]], stamp)
+            if spilt is not None:  # what leaks during the step is as good as gone before it
+                mass -= spilt[stamp.rows[0] - self._balance] * self.scan
+            stamp.set(mass_old=mass)
         self._efficient(efficiency)
         self.closed.x[:] = x
         self.closed.x[self._w] = (self.W @ u)[: self.shown]
