@@ -19,6 +19,7 @@ from serai.estimate.snapshots import GridSnapshots, why_not
 from serai.simulate.certificate import certify
 from serai.simulate.steady import ACCEPTED
 from serai.sparse import structural_check
+from serai.system import override
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +37,14 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 
-def estimate(network: Network, readings: Any, *, exact: Iterable[Known] = (), hour: float | None = None) -> Estimate:
+def estimate(
+    network: Network,
+    readings: Any,
+    *,
+    exact: Iterable[Known] = (),
+    setpoints: Iterable[Known] = (),
+    hour: float | None = None,
+) -> Estimate:
     """Estimate the state of gas and power together from readings; the laws hold exactly.
 
     network   what exists; its set-points are no facts here, they only say where the search starts. Exact are zero
@@ -44,13 +52,14 @@ def estimate(network: Network, readings: Any, *, exact: Iterable[Known] = (), ho
     readings  Knowns (sigma 0 holds exactly, above 0 is weighed), a `Readings` batch, or a table: a DataFrame or the
               path of a CSV file with columns value and unit, and tag, or quantity and where with sigma
     exact     more Knowns that hold exactly: positions, statuses, set-points known to be kept
-    hour      of the profiles of the set-points from which the search starts
+    setpoints in the place of the case's own: the search starts from the steady state that they give
+    hour      of the profiles of the case's set-points
 
     What is wrong with readings is found and told in `Estimate.findings`, never raised. Raises NotClosed where exact
     Knowns contradict each other, and SeraiError where there is nothing to estimate from.
     """
     found = given(network, readings)
-    return Estimator(network, found.meters, exact=exact, hour=hour).run(found)
+    return Estimator(network, found.meters, exact=exact, setpoints=setpoints, hour=hour).run(found)
 
 
 class Estimator:
@@ -59,14 +68,15 @@ class Estimator:
     network  what exists
     meters   those that may read; not given = the case's instruments
     exact    Knowns that hold exactly
-    hour     of the profiles of the set-points from which the first search starts
+    setpoints, hour   as `estimate` takes them: where the first search starts
     """
 
     def __init__(
         self, network: Network, meters: Sequence[Meter] | None = None, *, exact: Iterable[Known] = (),
-        hour: float | None = None,
+        setpoints: Iterable[Known] = (), hour: float | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.exact, self.hour = network, tuple(exact), hour
+        self.network, self.exact = network, tuple(exact)
+        self._setpoints = override(network, network.knowns(hour), setpoints)
         self._instruments = by_tag(network)
         own = {meter_of(i): i for i in self._instruments.values()}
         taken = own if meters is None else meters
@@ -128,7 +138,7 @@ class Estimator:
         """Return the matrix of this network under more exact Knowns; laid out once for each set of them."""
         key = (*self.exact, *exact)
         if key not in self._problems:
-            made = frame(self.network, key, [(m.quantity, m.where) for m in self.meters], self.hour)
+            made = frame(self.network, key, [(m.quantity, m.where) for m in self.meters], self._setpoints)
             laws, functions = Laws(made.system, made.fixed), Functions(made, self.meters)
             if not laws.n:
                 msg = f"{self.network.name}: nothing to estimate: no part of it runs, or everything is exact"

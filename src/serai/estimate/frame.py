@@ -73,14 +73,16 @@ class Frame:
     sums: set[int] = field(default_factory=set)
 
 
-def frame(network: Network, exact: Sequence[Known], metered: Iterable[tuple[str, str]], hour: float | None) -> Frame:
+def frame(
+    network: Network, exact: Sequence[Known], metered: Iterable[tuple[str, str]], setpoints: Iterable[Known]
+) -> Frame:
     """Lay out the laws of a network for estimation.
 
-    exact    Knowns with sigma 0; they win over the case's own set-points
-    metered  (quantity, element) of the readings: a withdrawal that is metered is not taken for zero
-    hour     of the profiles of the set-points from which the search starts
+    exact      Knowns with sigma 0; they win over set-points
+    metered    (quantity, element) of the readings: a withdrawal that is metered is not taken for zero
+    setpoints  from whose steady state the search starts; only their positions are exact
     """
-    own = override(network, network.knowns(hour), exact)
+    own = override(network, setpoints, exact)
     system = System(network, _without_controls(network, own), steady=False)
     made = Frame(system)
     _split(made)

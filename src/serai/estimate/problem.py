@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 EPS, DELTA = 1e-10, 1e-13  # beside the scaled entries of K, whose largest are about 1
+BLIND = 1e-3  # share of the variance that eps alone would leave: above, nothing tells the column
 TOLERANCE = 1e-9  # of the last step and of the laws, in scaled units
 MOST_STEPS = 40
 SHORTEST = 1.0 / 256.0  # share of a step
@@ -93,6 +94,22 @@ class Answer:
     converged: bool
     reason: str
     broken: float
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a set of readings tells.
+
+    blind       columns of which they say nothing (n_blind,)
+    directions  in which the state can move unseen
+    void        rows of the laws that say what others say already
+    base        diagonal of K with eps in blind columns only (n_entry,)
+    """
+
+    blind: Ints
+    directions: int
+    void: int
+    base: Floats
 
 
 class Problem:
@@ -204,17 +221,40 @@ class Problem:
         self._upper, self._lower = slots[n + m : n + m + a], slots[n + m + a : n + m + 2 * a]
         self.pairs = slots[n + m + 2 * a :]
         self.K = np.zeros(self.lu.size)
-        self.blind: dict[bytes, Ints] = {}
+        self._sights: dict[bytes, Sight] = {}
         self._held = 0
         self._inverse = Inverse(self.lu, self.k_rows, self.k_columns)
 
+    def sight(self, x: Floats, weight: Floats) -> Sight:
+        """Return what readings of these weights tell at all: found once for every set of them.
+
+        Where eps (delta) alone holds a column (a multiplier) its variance is a share of 1/eps (1/delta). Elsewhere
+        they are taken away, for they would lie a little on every variance.
+        """
+        key = (weight > 0.0).tobytes()
+        if key not in self._sights:
+            self.laws.x[:] = x
+            self.slopes()
+            self.factor(weight)
+            self._held = 0
+            diagonal = self.inverse()[self.lu.slots[: self.n + self.m]]
+            n, slots = self.n, self.lu.slots
+            share = np.r_[EPS * diagonal[:n], -DELTA * diagonal[n:]]
+            held = share > BLIND
+            base = np.zeros(self.lu.size)
+            base[slots[: n + self.m][held]] = self.base[slots[: n + self.m][held]]
+            void = round(float(share[n:].sum()))
+            self._sights[key] = Sight(self.free[held[:n]], round(float(share[:n].sum())), void, base)
+        return self._sights[key]
+
     def hold(self, x: Floats, weight: Floats, token: int) -> None:
         """Evaluate and factor at the columns x (n_column,) unless that was the last thing done for this token."""
+        base = self.sight(x, weight).base
         if self._held == token:
             return
         self.laws.x[:] = x
         self.slopes()
-        self.factor(weight)
+        self.factor(weight, base)
         self._held = token
 
     def inverse(self) -> Floats:

@@ -14,7 +14,6 @@ from scipy.stats import chi2, norm
 
 from serai.errors import UnknownName
 from serai.estimate.meters import Functions, Meter, readable
-from serai.estimate.problem import DELTA, EPS
 from serai.network.quantities import measurable_of
 from serai.simulate.certificate import worst
 from serai.simulate.extract import dataset, names_of
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from serai.estimate.findings import Finding
-    from serai.estimate.problem import Problem
+    from serai.estimate.problem import Problem, Sight
     from serai.known import Known
     from serai.network import Network
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 CRITICAL = 1e-7  # share of sigma^2 that is left in a residual: below, nothing checks the reading
-BLIND = 1e-3  # share of the variance that K's small eps alone would leave: above, nothing tells the column
 
 
 class Score(NamedTuple):
@@ -109,9 +107,8 @@ class Estimate:
     @cached_property
     def degrees_of_freedom(self) -> int:
         """Readings and laws more than what they tell."""
-        p, d = self.problem, self._diagonal
-        blind, void = float(EPS * d[: p.n].sum()), float(-DELTA * d[p.n :].sum())
-        return int(self.used.sum()) - (p.n - round(blind)) + (p.m - round(void))
+        p, sight = self.problem, self._sight
+        return int(self.used.sum()) - (p.n - sight.directions) + (p.m - sight.void)
 
     @property
     def chi_square(self) -> float:
@@ -312,10 +309,10 @@ class Estimate:
         return np.asarray(self._inverse[p.lu.slots[: p.n + p.m]])
 
     @property
+    def _sight(self) -> Sight:
+        """What these readings tell at all: the same for every scan with the same readings."""
+        return self.problem.sight(self.x, self.weight)
+
+    @property
     def _blind(self) -> Ints:
-        """Columns that no reading tells (n,): the same for every scan with the same readings."""
-        p = self.problem
-        key = self.used.tobytes()
-        if key not in p.blind:
-            p.blind[key] = p.free[EPS * self._diagonal[: p.n] > BLIND]
-        return p.blind[key]
+        return self._sight.blind

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimates of gas, and of gas and power together, against a dense solution of the same problem (`dense.py`)."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import serai as sr
+from estimate.dense import Dense
+from gas.test_gaslib import stated
+from serai.estimate import Estimator, Meter, estimate
+from serai.known import Known
+from serai.network import table
+from serai.network.instruments import instruments
+from serai.simulate.measured import measured
+
+SAME = 1e-8  # of every unknown beside its scale, of J, of every variance
+
+
+def readings(net, truth, meters, sigmas, seed):
+    z = np.array([float(measured(truth, m.quantity, m.where)) for m in meters])
+    z += np.array(sigmas) * np.random.default_rng(seed).standard_normal(len(z))
+    return z, [Known(m.quantity, m.where, v, e) for m, v, e in zip(meters, z, sigmas, strict=True)]
+
+
+def agree(dense, net, meters, z, sigmas, found):
+    x, J, spread, residuals, omega = dense.solve(meters, z, np.asarray(sigmas), dense.start(found))
+    ours = dense.start(found)
+    assert np.abs((ours - x) / np.maximum(np.abs(x), dense.scale)).max() < SAME
+    assert abs(found.objective - J) < SAME * J
+    assert np.abs(found.residuals - residuals).max() < SAME * np.abs(z).max()
+    checked = omega > 1e-7 * np.asarray(sigmas) ** 2
+    assert np.abs(found.omega[checked] / omega[checked] - 1.0).max() < 1e-6
+    assert {m.where for m in found.critical} == {m.where for m, c in zip(meters, checked, strict=True) if not c}
+    return spread
+
+
+def test_gaslib_11(data):
+    net = sr.read(data / "gas/gaslib/GasLib-11.zip")
+    setpoints = stated("GasLib-11")
+    truth = sr.steady(net, setpoints)
+    meters = [Meter("pressure", n) for n in net["gas_nodes"].names]
+    meters += [Meter("flow", n) for kind in ("pipes", "compressors") for n in net[kind].names]
+    meters += [Meter("supply", n) for n in net["supplies"].names]
+    meters += [Meter("withdrawal", n) for n in net["offtakes"].names]
+    sigmas = [4e3 if m.quantity == "pressure" else 0.5 for m in meters]
+    z, knowns = readings(net, truth, meters, sigmas, 1)
+    found = estimate(net, knowns, setpoints=setpoints)
+    assert found.converged, found.reason
+    assert found.mismatch < 1e-9
+    assert not found.unobservable
+    dense = Dense(net, setpoints)
+    spread = agree(dense, net, found.meters, z, sigmas, found)
+    for quantity, name in (("pressure", net["gas_nodes"].names[3]), ("flow", net["pipes"].names[2])):
+        column = dense.eq.columns[quantity].index[name]
+        assert found.sigma(quantity, name) == pytest.approx(spread[column], rel=1e-6)
+
+
+def gas_only(net):
+    """The gas of the country alone, and the set-points of its plants: what they burn is an offtake of their node."""
+    whole = sr.steady(net)
+    plants, burnt = net["plants"], {}
+    for k, name in enumerate(plants.names):
+        node = str(plants["gas_node"][k])
+        burnt[node] = burnt.get(node, 0.0) + float(whole.plant_fuel[name])
+    fuel = table("offtakes", [{"name": f"plants at {n}", "node": n, "kind": "power plant"} for n in burnt])
+    offtakes = net["offtakes"]
+    joined = {c: np.concatenate([v, fuel.columns[c]]) for c, v in offtakes.columns.items()}
+    gone = ("buses", "lines", "transformers", "loads", "generators", "shunts", "plants")
+    tables = {kind: net[kind].where(np.zeros(len(net[kind]), bool)) for kind in gone}
+    drives = net["drives"]
+    t, i = net["setpoints"], net["instruments"]
+    kept = [net.kind_of(w) not in gone and q != "drive_power" for q, w in zip(i["quantity"], i["where"], strict=True)]
+    tables |= {
+        "offtakes": offtakes.replace(**joined), "drives": drives.where(drives["kind"] == "gas turbine"),
+        "supplies": net["supplies"].replace(needs_power=[""] * len(net["supplies"])),
+        "setpoints": t.where(~np.isin(t["quantity"], ("active_power", "reactive_power", "magnitude", "angle"))),
+        "instruments": i.where(np.array(kept)),
+    }  # fmt: skip
+    return net.with_tables(**tables), [Known("withdrawal", f"plants at {n}", v) for n, v in burnt.items()]
+
+
+@cache
+def turkmenistan():
+    return sr.read("turkmenistan")
+
+
+@pytest.mark.parametrize("part", ["gas", "whole"])
+def test_turkmenistan(part):
+    net, setpoints = gas_only(turkmenistan()) if part == "gas" else (turkmenistan(), [])
+    truth = sr.steady(net, setpoints)
+    own = {i.tag: i for i in instruments(net)}
+    meters = [*Estimator(net).meters, *(Meter(k.quantity, k.where) for k in setpoints)]
+    exact = np.array([float(measured(truth, m.quantity, m.where)) for m in meters])
+    sigmas = np.array([own[m.tag].sigma_at(v) if m.tag else 0.01 * v for m, v in zip(meters, exact, strict=True)])
+    if part == "whole":
+        assert len(sigmas) == 837
+    z, knowns = readings(net, truth, meters, sigmas, 2)
+    found = estimate(net, knowns, setpoints=setpoints)
+    assert found.converged, found.reason
+    assert found.mismatch < 1e-9
+    agree(Dense(net, setpoints), net, found.meters, z, sigmas, found)
+    # the truth lies where the estimate says: within five standard deviations of everything metered
+    told = np.array([found.sigma(m.quantity, m.where) for m in found.meters[::25]])
+    assert np.all(np.abs(found.estimated[::25] - exact[::25]) < 5.0 * told)
