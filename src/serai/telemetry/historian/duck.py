@@ -4,8 +4,8 @@
 Rows enter together with their line of the ledger, in one transaction: few as rows of the table `readings`, many as one
 block of Arrow in the table `blocks`, which is less work for each row. Sealing takes past hours out of both: segments
 are written and safe first, then one transaction enters them in the table `segments` and deletes their rows, then
-the list that other processes read (`manifest.json`) is replaced. A kill in between leaves files that no list names, which
-the next start removes. Late rows wait like all others until the next sealing gives them a segment of their own;
+the list that other processes read (`manifest.json`) is replaced. A kill in between leaves files that no list names,
+which the next start removes. Late rows wait like all others until the next sealing gives them a segment of their own;
 `compact` merges the segments of one hour.
 """
 
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS ledger
 CREATE TABLE IF NOT EXISTS readings
     (tag INTEGER, time BIGINT, value DOUBLE, quality USMALLINT, received BIGINT, "row" BIGINT);
 CREATE TABLE IF NOT EXISTS blocks
-    (first BIGINT, rows INTEGER, earliest BIGINT, latest BIGINT, content BLOB);
+    (first BIGINT, rows INTEGER, earliest BIGINT, latest BIGINT, content BLOB USING COMPRESSION uncompressed);
 CREATE TABLE IF NOT EXISTS segments (file VARCHAR, line VARCHAR);
 CREATE TABLE IF NOT EXISTS state (name VARCHAR, number BIGINT);
 """
@@ -117,7 +117,7 @@ class Duck:
             msg = f"{self.database}: cannot be opened: {error}"
             raise SeraiError(msg) from error
         # rows leave the table when their hour is sealed, so a rare checkpoint has less to compress
-        _run(self._storing, "SET checkpoint_threshold = '256MB'")
+        _run(self._storing, "SET checkpoint_threshold = '1GB'")
         _run(self._storing, "SET threads = 1")  # handing so few rows to several threads takes longer than the work
         for table in TABLES.strip().split(";\n"):
             _run(self._storing, table)

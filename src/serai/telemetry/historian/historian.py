@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import TYPE_CHECKING, Self
 
@@ -65,6 +66,7 @@ class Historian:
         self.clock = clock
         self._numbers: dict[int, tuple[Register, NDArray[np.int32]]] = {}
         self._lock = threading.Lock()
+        self._hashing = ThreadPoolExecutor(2, "hashing")  # hashing runs without Python's lock
 
     @property
     def register(self) -> Register:
@@ -84,6 +86,7 @@ class Historian:
 
     def close(self) -> None:
         """Let go of the database; what was stored is safe without it."""
+        self._hashing.shutdown()
         self.engine.close()
 
     # --- storing
@@ -110,13 +113,10 @@ class Historian:
         stored by this call.
         """
         with self._lock:
-            outcomes: dict[int, Outcome] = {}
-            wanted: dict[int, ToStore] = {}
-            for k, batch in enumerate(batches):
-                if _datable(batch.readings):
-                    wanted[k] = self._to_store(batch)
-                else:
-                    outcomes[k] = Outcome.REFUSED
+            own = {k: self._in_own_numbers(b.readings) for k, b in enumerate(batches) if _datable(b.readings)}
+            outcomes = {k: Outcome.REFUSED for k in range(len(batches)) if k not in own}
+            lines = (self._hashing.map if len(own) > 1 else map)(_line, (batches[k] for k in own), own.values())
+            wanted = {k: ToStore(line, own[k]) for k, line in zip(own, lines, strict=True)}
             self._repeats_within(wanted, outcomes)
             try:
                 self._store(wanted, outcomes)
@@ -158,19 +158,8 @@ class Historian:
                 outcomes[k] = _same(old, new.entry)
                 del wanted[k]
 
-    def _to_store(self, batch: Batch) -> ToStore:
-        """Return a batch in the numbers of this historian, with its line of the ledger."""
-        r = batch.readings
-        tag = self._in_own_numbers(r)
-        own = Readings(self.register, tag, r.time, r.value, r.quality, r.received)
-        digest = hashlib.sha256()
-        for column in (own.tag, own.time, own.value, own.quality, own.received):
-            digest.update(np.ascontiguousarray(column).data)
-        earliest = int(r.time.min()) if len(r) else EVER
-        return ToStore(Entry(batch.id, batch.source, len(r), digest.digest(), earliest), own)
-
-    def _in_own_numbers(self, readings: Readings) -> NDArray[np.int32]:
-        """Return the tags of a batch in the numbers of this historian, (n,); tags that are new get one."""
+    def _in_own_numbers(self, readings: Readings) -> Readings:
+        """Return readings with tags in the numbers of this historian; tags that are new get one."""
         theirs = readings.register
         _, known = self._numbers.get(id(theirs), (theirs, np.empty(0, np.int32)))
         if len(known) < len(theirs):
@@ -182,7 +171,8 @@ class Historian:
             self._numbers[id(theirs)] = (theirs, known)  # holding the register keeps its id its own
             while len(self._numbers) > 64:  # readers that make a register a message
                 self._numbers.pop(next(iter(self._numbers)))
-        return known[readings.tag]
+        r = readings
+        return Readings(self.register, known[r.tag], r.time, r.value, r.quality, r.received)
 
     # --- reading
 
@@ -341,6 +331,14 @@ def _datable(readings: Readings) -> bool:
     return not len(readings) or all(
         int(t.min()) >= EARLIEST and int(t.max()) < LATEST for t in (readings.time, readings.received)
     )
+
+
+def _line(batch: Batch, own: Readings) -> Entry:
+    """Return the line of the ledger of a batch, whose readings in the historian's numbers are `own`."""
+    digest = hashlib.sha256()
+    for column in (own.tag, own.time, own.value, own.quality, own.received):
+        digest.update(np.ascontiguousarray(column).data)
+    return Entry(batch.id, batch.source, len(own), digest.digest(), int(own.time.min()) if len(own) else EVER)
 
 
 def _same(old: Entry, new: Entry) -> Outcome:
