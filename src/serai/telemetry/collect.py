@@ -9,7 +9,7 @@ Every arrow waits when what follows is behind, up to the station, so memory stay
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -165,7 +165,7 @@ class Collector:
 
     async def run(self) -> None:
         """Collect until `end`, or until it is cancelled: either way what has come is stored before it returns."""
-        self._ingest = Ingest(await self._bus.subscribe("history"), self._history, self._pace)
+        self._ingest = Ingest(await self._bus.subscribe("historian"), self._history, self._pace)
         storing = asyncio.create_task(self._ingest.run())
         checking = asyncio.create_task(self._check())
         reading = [asyncio.create_task(self._read(way.source)) for way in self._ways if way.source is not None]
@@ -273,7 +273,7 @@ class Collector:
     def _health(self, way: _Way, at: int, since: float, silent: Mapping[str, int]) -> Health:
         tally, source = way.tally, way.source
         rate, tally.shown = (tally.readings - tally.shown) / since, tally.readings
-        lost = sum(n for name, n in source.counts.counted.items() if name.startswith("lost")) if source else 0
+        lost = sum(losses(source).values()) if source else 0
         return Health(
             way.stations, way.endpoint.protocol, len(way.points),
             up=source is not None and source.up, reason=source.reason if source is not None else way.why,
@@ -293,6 +293,16 @@ class Collector:
             why = way.why if way is not None else "it has no endpoint"
             return Answer(accepted=False, reason=f"{command.station}: {why}")
         return await way.source.command(command, value)
+
+
+def losses(source: Linked) -> dict[str, int]:
+    """Return how often a connection was lost or not to be had, by reason; our own closing is no loss."""
+    found: Counter[str] = Counter()
+    for name, n in source.counts.counted.items():
+        kind, _, why = name.partition(": ")
+        if kind in ("lost", "not connected") and why != "closed here":
+            found[why] += n
+    return dict(found)
 
 
 # --------------------------------------------------------------------------------------------------------- sources

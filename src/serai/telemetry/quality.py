@@ -14,7 +14,7 @@ SPIKE         off the median of the last `RECENT` readings and off the last one,
               Trans. Control Syst. Technol. 10 (2002) 55. A true step carries it on its first reading, as nobody can
               know yet whether it returns at once; the second confirms it and is clean.
 DUPLICATED    a time that this tag has sent already, among its last `TIMES`; it changes nothing for what follows
-OUT_OF_ORDER  before the newest time of its tag
+OUT_OF_ORDER  before the newest time of its tag; readings that came without a time of their own say nothing of order
 CLOCK_SKEW    from the future by more than `skew`, or `DELAYS` times in a row too old by the same amount, within `skew`:
               a clock that is behind, where late readings would catch up
 
@@ -180,22 +180,23 @@ def _look(columns, quality, rules, tables, limits):  # noqa: ANN001, ANN202 - co
     for i in range(len(tag)):
         k = tag[i]
         h, m = held[k], memory[k]
+        own = time[i] != received[i]  # else it has no time but that of its arrival, which says nothing of order
         found = _range(value[i], h)
-        again = _sent_before(time[i], m, times[k])
-        if again:
+        if own and _sent_before(time[i], m, times[k]):
             found |= _AGAIN
         else:
             spanned = time[i] - times[k, (m.sent + 1 - DELAYS) % TIMES]
             found |= _clock(received[i] - time[i], m, delays[k], min(skew, spanned // 2), skew)
             if received[i] - time[i] > h.stale:
                 found |= _STALE
-            if time[i] < m.time:
+            if own and time[i] < m.time:
                 found |= _ORDER
             elif h.kind > 1 and not quality[i] & _NOT_LIVE and np.isfinite(value[i]):
                 found |= _live((time[i], value[i]), h, m, values[k], (noise, spike))
-            m.time = max(m.time, time[i])
-            times[k, m.sent % TIMES] = time[i]
-            m.sent += 1
+            if own:
+                m.time = max(m.time, time[i])
+                times[k, m.sent % TIMES] = time[i]
+                m.sent += 1
         m.heard = max(m.heard, received[i])
         quality[i] |= np.uint16(found) & rules
 
