@@ -73,7 +73,7 @@ class Session:
         self._asked.extend(asdus)
         self._some.set()
         if len(self._asked) > self.station.settings.inbox:
-            link.pause()
+            link.pause(patient=False)
 
     def lost(self, _link: Link, _reason: str, /) -> None:
         """Forget the session; the buffer of a known peer stays."""
@@ -108,10 +108,12 @@ class Session:
 
     async def _answer(self) -> None:
         """Answer requests one after the other."""
+        most = self.station.settings.inbox
         while True:
             while self._asked:
+                await self.outbox.answerable(most)
                 asdu = self._asked.popleft()
-                if 2 * len(self._asked) < self.station.settings.inbox:
+                if 2 * len(self._asked) < most:
                     self.link.resume()
                 await self.station.answers.answer(self, asdu)
             self._some.clear()

@@ -324,7 +324,7 @@ class ControllingStation:
             self.counts.add("points received", points)
             self._some.set()
             if len(self._arrived) > self.settings.inbox:
-                link.pause()
+                link.pause(patient=True)
 
     def _take(self, link: Link, asdu: Asdu) -> None:
         """Take what is no point: the end of initialisation, or an answer."""

@@ -130,7 +130,7 @@ class Link(asyncio.Protocol):
         self._unacknowledged_since = 0.0  # of the oldest I frame received and not acknowledged by us
         self._asked: dict[Function, tuple[float, asyncio.Future[None]]] = {}  # confirmations awaited, asked since
         self._heard = 0.0
-        self._writable, self._readable = True, True
+        self._writable, self._readable, self._patient = True, True, False
         self._timer: asyncio.TimerHandle | None = None
         self._reason = ""
 
@@ -176,11 +176,14 @@ class Link(asyncio.Protocol):
             for octets in frames:
                 self._show(octets, outward=True)
 
-    def pause(self) -> None:
-        """Stop reading from the peer: whoever reads the inbox is behind."""
+    def pause(self, *, patient: bool) -> None:
+        """Stop reading from the peer: whoever takes what it sends is behind.
+
+        patient   it is no fault of the peer's, so its timers stand still; else t1 goes on for what it has not confirmed
+        """
         if self._readable and self._transport is not None and not self._reason:
             self.counts.add("held back")
-            self._readable = False
+            self._readable, self._patient = False, patient
             self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -188,9 +191,11 @@ class Link(asyncio.Protocol):
         if not self._readable and self._transport is not None and not self._reason:
             self._readable = True
             self._transport.resume_reading()
-            self._heard = self.loop.time()  # the silence was ours: every timer of the peer begins again
-            self._sent_at = deque([self._heard] * len(self._sent_at))
-            self._asked = {f: (self._heard, asked) for f, (_, asked) in self._asked.items()}
+            self._heard = self.loop.time()  # the silence was ours
+            if self._patient:
+                self._patient = False
+                self._sent_at = deque([self._heard] * len(self._sent_at))
+                self._asked = {f: (self._heard, asked) for f, (_, asked) in self._asked.items()}
             self._tick()
 
     def close(self, why: str, violation: Violation | None = None, text: str = "") -> None:
@@ -436,12 +441,12 @@ class Link(asyncio.Protocol):
             return
         time = self.loop.time() + 1e-4  # the clock's own grain
         s = self.settings
-        if self._sent_at and time >= self._sent_at[0] + s.t1 and self._readable:
+        if self._sent_at and time >= self._sent_at[0] + s.t1 and not self._patient:
             text = f"{len(self._sent_at)} I frames are open"
             self.close(str(Violation.NO_ACKNOWLEDGEMENT), Violation.NO_ACKNOWLEDGEMENT, text)
             return
         late = [f for f, (since, _) in self._asked.items() if time >= since + s.t1]
-        if late and self._readable:
+        if late and not self._patient:
             self.close(str(Violation.NO_CONFIRMATION), Violation.NO_CONFIRMATION, late[0].name)
             return
         if self._next_in != self._acknowledged_in and time >= self._unacknowledged_since + s.t2:
@@ -461,7 +466,7 @@ class Link(asyncio.Protocol):
             due.append(self._sent_at[0] + s.t1)
         if self._next_in != self._acknowledged_in:
             due.append(self._unacknowledged_since + s.t2)
-        return max(min(due), time + (0.0 if self._readable else s.t2))
+        return max(min(due), time + (s.t2 if self._patient else 0.0))
 
 
 _ANSWERS = {

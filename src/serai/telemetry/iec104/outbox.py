@@ -96,6 +96,12 @@ class Outbox:
             self._urgent.append(Outgoing(octets))
             self.link.flush()
 
+    async def answerable(self, most: int) -> None:
+        """Wait while `most` confirmations wait already: the peer asks more than it takes answers."""
+        while len(self._urgent) >= most:
+            self._room.clear()
+            await self._room.wait()
+
     # ---------------------------------------------------------------------------------------------------- the link
 
     def attach(self, link: Sender) -> None:
@@ -112,7 +118,7 @@ class Outbox:
             while queue and len(found) < most:
                 found.append(queue.popleft())
         self._sent.extend(found)
-        if len(self._waiting) < self.limit:
+        if found:
             self._room.set()
         return found
 
