@@ -131,3 +131,15 @@ def test_progress_is_told():
     told = []
     transient(line(), hours=1, step="30min", knowns=line_knowns(), progress=told.append)
     assert told == [0.5, 1.0]
+
+
+def test_a_station_told_a_lower_ratio_rests_until_its_outlet_has_fallen_and_then_runs_again():
+    """Truth: a station that would hold more than is there has to run: closed is for p2 >= ratio x p1 only."""
+    net = sr.read("loop_with_station")
+    lower = sr.at("10min", sr.Known("ratio", "Station", 1.3))
+    day = sr.transient(net, hours=2.0, step="60s", events=[lower])
+    flow, ratio = day.flow["Station"].values, day.ratio["Station"].values
+    assert flow[11:].min() == pytest.approx(0.0, abs=1e-6)
+    assert (ratio >= 1.3 - 1e-6).all()
+    assert ratio[-1] == pytest.approx(1.3)
+    assert flow[-1] > 100.0
