@@ -196,10 +196,10 @@ def test_a_command_acts_and_one_without_an_answer_changes_nothing():
     for w in (world, untouched):
         w.advance(900.0)
     assert np.array_equal(world.values, untouched.values)
-    world.tell(Known("ratio", "Station", 1.2))
+    world.tell(Known("ratio", "Station", 1.41))
     for w in (world, untouched):
         w.advance(1200.0)
-    assert read(world, "Station PT out", 1200.0) == pytest.approx(60e5, rel=1e-9)
+    assert read(world, "Station PT out", 1200.0) == pytest.approx(70.5e5, rel=1e-9)
     assert read(untouched, "Station PT out", 1200.0) == pytest.approx(70e5, rel=1e-9)
 
 

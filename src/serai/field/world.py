@@ -206,7 +206,7 @@ class World:
         self._pack()
 
     def advance(self, to: float, progress: Callable[[float], None] | None = None) -> None:
-        """Solve on to a time [s]; raises what a transient raises, and stands then at the last instant with an answer."""
+        """Solve on to a time [s]; raises what a transient raises; it then stands where the last answer was."""
         begun = self.time
         for instant in self.instants(self.time, to):
             self._bleed()
