@@ -92,7 +92,9 @@ def expected(case: PlanningCase) -> Scenarios:
     """Return the one future without surprise: mean prices, mean nominations, no stop, mean weather."""
     s, years, q = case.settings, case.settings.years, len(case.settings.seasons)
     markets = {m.name: m for m in case.markets}
-    nominated = np.array([np.full((1, years), g.take * g.quantity) * _runs(g, s.first_year, years) for g in case.contracts])
+    nominated = np.array(
+        [np.full((1, years), g.take * g.quantity) * _runs(g, s.first_year, years) for g in case.contracts]
+    )
     paths = [_make_up(g, nominated[i], s.first_year) for i, g in enumerate(case.contracts)]
     return Scenarios(
         np.ones(1),
