@@ -47,7 +47,9 @@ class LocalPostgres:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process: subprocess.Popen | None = None
-        self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "serai", "-D", str(self.folder / "data"))
+        self._run(
+            "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "serai", "-D", str(self.folder / "data")
+        )
         self.start()
 
     @property
@@ -100,7 +102,7 @@ class LocalPostgres:
     def stop(self) -> None:
         """End it properly and remove its folder."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)  # fast shutdown
+            self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             self.process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
 
