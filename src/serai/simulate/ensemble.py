@@ -39,9 +39,9 @@ from serai.simulate.one_by_one import BAD_INPUT, NO_ANSWER, REFUSED, SOLVED, Fou
 from serai.simulate.steady import Run
 from serai.system import System, override
 from serai.system.ac_batch import AcBatch
-from serai.system.ac_grid import REFUSED as TOO_FAR_APART
 from serai.system.ac_grid import Layout, why_not
 from serai.system.ac_lanes import CONVERGED, CYCLING
+from serai.system.ac_proof import REFUSED as TOO_FAR_APART
 from serai.system.knowns import checked
 
 if TYPE_CHECKING:

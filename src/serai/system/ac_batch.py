@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.lanes import EIGHT
-from serai.system.ac_grid import prove_range
-from serai.system.ac_lanes import CONVERGED, LOST, SLOW, Answers, solve_carefully, solve_range, work_for
+from serai.system.ac_curve import solve_carefully
+from serai.system.ac_lanes import CONVERGED, LOST, SLOW, Answers, solve_range, work_for
+from serai.system.ac_proof import prove_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,12 @@ def _crew(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="serai-lanes")
 
 
-def share(count: int, threads: int, work: Callable[[int, int, int], None]) -> None:
-    """Run work(thread, first, last) over `count` scenarios, whole blocks at a time, on so many threads."""
-    grain = max(1, -(-count // (WIDTH * threads * PIECES))) * WIDTH
+def share(count: int, threads: int, work: Callable[[int, int, int], None], *, grain: int = 0) -> None:
+    """Run work(thread, first, last) over `count` scenarios, whole blocks at a time, on so many threads.
+
+    grain  scenarios that a thread takes at once; 0 = what suits blocks
+    """
+    grain = grain or max(1, -(-count // (WIDTH * threads * PIECES))) * WIDTH
     pile = deque((first, min(first + grain, count)) for first in range(0, count, grain))
 
     def take(thread: int) -> None:
@@ -95,7 +99,7 @@ class AcBatch:
         def first_try(thread: int, first: int, last: int) -> None:
             w = self._work[thread]
             solve_range(grid, table, answers, order, first, last, tolerance, w, EIGHT)
-            prove_range(grid, proof, table, answers, first, last, w, EIGHT)
+            prove_range(grid, proof, table, answers, order, first, last, w, EIGHT)
 
         share(count, self.threads, first_try)
         slow = np.flatnonzero(answers.state == SLOW)
@@ -110,14 +114,16 @@ class AcBatch:
         return answers
 
     def _again(self, table: Table, answers: Answers, slow: Ints, tolerance: float) -> None:
-        """Gather the scenarios that were left behind and shorten their steps."""
+        """Gather the scenarios that were left behind and follow each along its curve."""
         grid, proof = self.layout.grid, self.layout.proof
+        threads = self.threads if slow.size > 2 * WIDTH else 1  # waking helpers takes as long
 
         def second_try(thread: int, first: int, last: int) -> None:
             w: Work = self._work[thread]
-            solve_carefully(grid, table, answers, slow, first, last, tolerance, w, EIGHT)
-            for s in slow[first:last]:
-                if answers.state[s] == CONVERGED:
-                    prove_range(grid, proof, table, answers, s, s + 1, w, EIGHT)
+            for k in range(first, last):
+                mine = slow[k::threads]
+                solve_carefully(grid, table, answers, mine, tolerance, w, EIGHT)
+                found = mine[answers.state[mine] == CONVERGED]
+                prove_range(grid, proof, table, answers, found, 0, found.size, w, EIGHT)
 
-        share(slow.size, self.threads if slow.size > 4 * WIDTH else 1, second_try)  # waking helpers takes as long
+        share(threads, threads, second_try, grain=1)

@@ -14,9 +14,9 @@ Work done once a network (`ac_grid.Layout`): order, places of the factors, the b
 The first step of every scenario that starts there needs no factors of its own. A branch that is out in a lane is taken
 away from that lane's balances and slopes behind the pass; buses that lose every way to a reference there are dead:
 their rows become d x = 0 and their answer NaN. Lanes that are done are frozen. A block leaves behind lanes that are
-far from an answer when most others are near theirs: the caller gathers them into new blocks, where steps are shortened
-until the mismatch falls. Reactive limits are tried per lane when it has converged (complementarity, as in
-`simulate.modes`): a lane with a switch goes on.
+far from an answer when most others are near theirs: `ac_curve` follows each of them from the base to its answer.
+Reactive limits are tried per lane when it has converged (complementarity, as in `simulate.modes`): a lane with a switch
+goes on.
 
 Everything is per unit of the base power here; the plain laws give the same residual to 1e-12 (tested).
 
@@ -47,9 +47,10 @@ LOAD, HELD, EITHER = 0, 1, 2  # what a bus knows: Q; its magnitude; one of them,
 WAITING, CONVERGED, SLOW, LOST, CYCLING = 0, 1, 2, 3, 4  # what became of a scenario
 FAR = 1e-2  # per unit: a lane with a larger mismatch is left behind when half of its block is below
 NEAR = 1e-4  # per unit: below, the factors of the last step serve once more
-FIRST_CAP, CAREFUL_CAP, SWITCH_CAP = 8, 24, 40  # steps
+FIRST_CAP, SWITCH_CAP = 8, 40  # steps
 LONGEST = 0.8  # rad: a step turns no voltage by more, and changes none by more than 1.3
-SHORTEST = 1.0 / 64.0  # share of a step: where even this does not lower the mismatch there is no answer nearby
+TURN = 6.283185307179586
+ROUND = 6755399441055744.0  # 1.5 x 2^52: what is added and taken away again loses its fraction
 SLACK = 1e-7  # dead band of the tests of reactive limits, as in simulate.modes
 PATIENCE, LIMIT = 4, 10  # switches of one bus before it waits its turn, and before it is called a cycle
 
@@ -158,7 +159,10 @@ class Work(NamedTuple):
     pq: Floats
     before: Floats
     step: Floats
+    tangent: Floats
+    given: Floats
     small: Floats
+    path: Floats
     switches: Ints
     lane: Ints
 
@@ -166,9 +170,9 @@ class Work(NamedTuple):
 def work_for(grid: Grid, width: int = len(EIGHT)) -> Work:
     """Return the workspace of one thread."""
     n, m, slots = grid.place.size, grid.kind.size, grid.columns.size + 1  # one slot more takes what references get
-    sizes = (4 * slots, 4 * m, 2 * m, n, n, n, m, m, n, m, 3 * n, 2 * m, 8)
+    sizes = (4 * slots, 4 * m, 2 * m, n, n, n, m, m, n, m, 3 * n, 2 * m, 2 * m, 2 * m, 8, 19)
     floats = [np.zeros(size * width) for size in sizes]
-    switches, lane = np.zeros(grid.may.size * width, np.int64), np.zeros(2 * width, np.int64)
+    switches, lane = np.zeros(grid.may.size * width, np.int64), np.zeros(3 * width, np.int64)
     return Work(*floats, switches, lane)  # type: ignore[call-arg,arg-type]  # mypy does not count what is unpacked
 
 
@@ -382,6 +386,25 @@ def largest(w: Work, lanes: Lanes) -> None:  # pragma: no cover - lanes exist co
 
 
 @inner
+def turned(x: float, lanes: Lanes) -> tuple[float, float]:  # pragma: no cover - lanes exist compiled only
+    """Return sine and cosine: a whole turn off, a quarter of the rest by Taylor, doubled twice."""
+    x = 0.25 * (x - TURN * ((x * (1.0 / TURN) + ROUND) - ROUND))
+    z = x * x
+    sine = splat(-1.0 / 1307674368000.0, lanes)
+    cosine = splat(-1.0 / 87178291200.0, lanes)
+    sine = fmuladd(z, fmuladd(z, sine, 1.0 / 6227020800.0), -1.0 / 39916800.0)
+    cosine = fmuladd(z, fmuladd(z, cosine, 1.0 / 479001600.0), -1.0 / 3628800.0)
+    sine = fmuladd(z, fmuladd(z, sine, 1.0 / 362880.0), -1.0 / 5040.0)
+    cosine = fmuladd(z, fmuladd(z, cosine, 1.0 / 40320.0), -1.0 / 720.0)
+    sine = fmuladd(z, fmuladd(z, sine, 1.0 / 120.0), -1.0 / 6.0)
+    cosine = fmuladd(z, fmuladd(z, cosine, 1.0 / 24.0), -0.5)
+    sine, cosine = fmuladd(sine * z, x, x), fmuladd(cosine, z, 1.0)
+    sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
+    sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
+    return sine, cosine
+
+
+@inner
 def move(w: Work, step: Floats, lanes: Lanes) -> None:  # pragma: no cover - lanes exist compiled only
     """Turn and stretch the voltages by a step (2 m n_lanes,) times `small` 2 of each lane (0 leaves it exactly)."""
     we, wf, w_angle, w_small = w.e, w.f, w.angle, w.small
@@ -574,7 +597,7 @@ def solve_range(
 ) -> None:  # fmt: skip  # pragma: no cover - lanes exist compiled only
     """Solve scenarios order[first : last], eight at a time, from the base state; those left behind get SLOW."""
     width = len(lanes)
-    scenarios, state = w.lane[:width], w.lane[width:]
+    scenarios, state = w.lane[:width], w.lane[width : 2 * width]
     for block in range(first, last, width):
         shared = True
         for l in range(width):
@@ -666,88 +689,4 @@ def solve_range(
                 answers.mismatch[scenarios[l]] = w.small[l]
             elif state[l] != CONVERGED:
                 answers.mismatch[scenarios[l]] = w.small[l]
-        hand_out(grid, table, answers, scenarios, state, w, lanes)
-
-
-@outer
-def solve_carefully(
-    grid: Grid, table: Table, answers: Answers, order: Ints, first: int, last: int, tolerance: float, w: Work,
-    lanes: Lanes,
-) -> None:  # fmt: skip  # pragma: no cover - lanes exist compiled only
-    """Solve scenarios order[first : last] by Newton with steps short enough to lower the mismatch; else LOST."""
-    width = len(lanes)
-    n, m = grid.e.size, grid.kind.size
-    scenarios, state = w.lane[:width], w.lane[width:]
-    least, share = w.small[6 * width : 7 * width], w.small[7 * width :]
-    for block in range(first, last, width):
-        for l in range(width):
-            scenarios[l], state[l] = order[min(block + l, last - 1)], WAITING
-            least[l], share[l] = np.inf, 1.0
-        pack(grid, table, scenarios, w, lanes)
-        begin(grid, table, w, lanes)
-        cap = CAREFUL_CAP if grid.may.size == 0 else SWITCH_CAP
-        for steps in range(cap):
-            measure_with_slopes(grid, w, lanes)
-            for l in range(width):
-                take_out(grid, table, scenarios[l], l, w, True, lanes)  # noqa: FBT003 - compiled
-            largest(w, lanes)
-            waiting = 0
-            for l in range(width):
-                accepted = 0.0
-                if state[l] == WAITING:
-                    error, total = w.small[l], w.small[width + l]
-                    if error <= tolerance:
-                        accepted = 1.0
-                        changed = switch(grid, table, scenarios[l], l, w, lanes)
-                        if changed < 0:
-                            state[l] = CYCLING
-                        elif changed == 0:
-                            state[l] = CONVERGED
-                            answers.mismatch[scenarios[l]] = error
-                            answers.steps[scenarios[l]] = FIRST_CAP + steps
-                        else:  # its rows have changed: what was measured no longer holds, so it stands still once
-                            accepted = 2.0
-                            least[l], share[l] = np.inf, 1.0
-                    elif total < (1.0 - 0.2 * share[l]) * least[l]:
-                        accepted = 1.0
-                        least[l], share[l] = total, 1.0
-                        answers.mismatch[scenarios[l]] = error
-                    else:
-                        share[l] *= 0.5
-                        if share[l] < SHORTEST:
-                            state[l] = LOST
-                w.small[3 * width + l] = accepted
-                waiting += state[l] == WAITING
-            if waiting == 0:
-                break
-            factor_blocks(grid.starts, grid.diagonal, grid.columns, grid.targets, w.X, w.D, w.small[4 * width :], lanes)
-            solve_blocks(grid.starts, grid.diagonal, grid.columns, w.X, w.D, w.R, lanes)
-            taken = load(w.small, 3, lanes)
-            longest = splat(0.0, lanes)
-            for i in range(m):
-                x = where(taken > 0.0, load(w.R, 2 * i, lanes), load(w.step, 2 * i, lanes))
-                y = where(taken > 0.0, load(w.R, 2 * i + 1, lanes), load(w.step, 2 * i + 1, lanes))
-                store(w.step, 2 * i, x)
-                store(w.step, 2 * i + 1, y)
-                longest = maximum(longest, maximum(abs(x) / LONGEST, abs(y) / 0.3))
-            for i in range(n):
-                e = where(taken > 0.0, load(w.e, i, lanes), load(w.before, i, lanes))
-                f = where(taken > 0.0, load(w.f, i, lanes), load(w.before, n + i, lanes))
-                a = where(taken > 0.0, load(w.angle, i, lanes), load(w.before, 2 * n + i, lanes))
-                store(w.before, i, e)
-                store(w.before, n + i, f)
-                store(w.before, 2 * n + i, a)
-                store(w.e, i, e)
-                store(w.f, i, f)
-                store(w.angle, i, a)
-            store(w.small, 5, longest)
-            for l in range(width):
-                if w.small[3 * width + l] == 1.0:
-                    share[l] = min(1.0, 1.0 / w.small[5 * width + l])
-                still = state[l] != WAITING or w.small[3 * width + l] == 2.0
-                w.small[2 * width + l] = 0.0 if still else share[l]
-            move(w, w.step, lanes)
-        for l in range(width):
-            if state[l] == WAITING:
-                state[l] = LOST
         hand_out(grid, table, answers, scenarios, state, w, lanes)
