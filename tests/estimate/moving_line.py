@@ -11,7 +11,8 @@ from serai.network import Gas, Network, table
 
 SCAN, STEP, FINE = 60.0, 30.0, 4e3
 PIPES = {"AB": ("A", "B", 60e3), "CD": ("C", "D", 80e3), "DE": ("D", "E", 70e3)}
-USUAL = {("supply", "field"): 200.0, ("withdrawal", "town"): 30.0, ("withdrawal", "export"): 170.0, ("flow", "CS"): 200.0}
+TOWN, EXPORT = ("withdrawal", "town"), ("withdrawal", "export")
+USUAL = {("supply", "field"): 200.0, TOWN: 30.0, EXPORT: 170.0, ("flow", "CS"): 200.0}
 START = {"A": 65e5, "B": 58.5e5, "C": 67e5, "D": 59e5, "E": 53.5e5}
 
 

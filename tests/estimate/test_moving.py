@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The filter: against a dense textbook Kalman filter, consistent when its model is the truth, and without some meters."""
+"""The filter: against a dense textbook Kalman filter, consistent when its model is the truth, without some meters."""
 
 import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from estimate.moving_line import START, USUAL, meters, moving, network, read, truth
 
 import serai as sr
+from estimate.moving_line import START, USUAL, meters, moving, network, read, truth
 from serai.errors import SeraiError
 from serai.estimate import moving as module
 from serai.estimate.moving import Assumed, Moving
@@ -27,7 +27,7 @@ def fresh(line):
 
 
 class Textbook:
-    """A dense extended Kalman filter as textbooks have it: reduced H for missing readings, Joseph's form, no strides."""
+    """A dense extended Kalman filter as in textbooks: reduced H for missing readings, Joseph's form, no strides."""
 
     def __init__(self, filtered):
         self.f, self.P = filtered, filtered.stages[-1].P

@@ -6,14 +6,14 @@ from math import pi
 
 import numpy as np
 import pytest
-from estimate.moving_line import PIPES, SCAN, START, USUAL, network
-from simulate.small import line, line_knowns, outlet_pressure
 
 import serai as sr
+from estimate.moving_line import PIPES, SCAN, START, USUAL, network
 from serai.errors import SeraiError
 from serai.estimate.moving_model import Pipes, exchanges, parted
 from serai.network import Network, table
 from serai.simulate.certificate import stored
+from simulate.small import line, line_knowns, outlet_pressure
 
 USUALLY = np.array(list(USUAL.values()))
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,11 +113,12 @@ class Estimator:
         made = self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck))
         return self._with_findings(made, suspects)
 
-    def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None) -> Snapshots:
+    def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None, *, residuals: bool = False) -> Snapshots:
         """Estimate many snapshots of a grid at once, eight a lane and on all threads.
 
         values  readings (n_snapshot, n_meter) in the order of `meters`, SI; nan = missing
         sigmas  of the meters (n_meter,), SI; not given = those of the case's instruments in the middle of their span
+        residuals   whether to return those of every meter too
 
         The sums of readings that are injected at a bus are weighed as one. Raises SeraiError for a network that is not
         a plain grid, or meters that the lanes do not take: estimate such snapshots one by one with `run`.
@@ -130,7 +132,8 @@ class Estimator:
                 msg = f"{self.network.name} cannot be estimated in lanes: {reason}. Use run for each snapshot"
                 raise SeraiError(msg)
             self._grid = key, GridSnapshots(problem, sigma)
-        return self._grid[1].solve(values)
+        found = self._grid[1].solve(values)
+        return replace(found, residuals=self._grid[1].residuals(found, values)) if residuals else found
 
     # --------------------------------------------------------------------------------------------------------- prepared
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
 from serai.errors import SeraiError
 from serai.estimate.grid_lanes import Layout, estimate_range, shared_range, work_for
@@ -44,6 +44,7 @@ class Snapshots:
     objective   J (n_snapshot,)
     converged, steps   (n_snapshot,)
     mismatch    largest exact injection that does not hold [per unit], computed again from the answer (n_snapshot,)
+    residuals   reading less estimate of every meter (n_snapshot, n_meter), SI, where they were asked for
     """
 
     buses: tuple[str, ...]
@@ -53,6 +54,7 @@ class Snapshots:
     converged: Flags
     steps: Ints
     mismatch: Floats
+    residuals: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
 
 def why_not(problem: Problem) -> str:
@@ -269,6 +271,38 @@ class GridSnapshots:
             tuple(self.problem.frame.system.power.names), magnitude[:, back], angle[:, back], told[:, 0] * self._weight,
             converged, told[:, 1].astype(np.int64), told[:, 4],
         )  # fmt: skip
+
+    def residuals(self, found: Snapshots, values: ArrayLike) -> Floats:
+        """Return reading less estimate of every meter (n_snapshot, n_meter), SI; nan where missing or without answer.
+
+        Computed from complex voltages and the branches, apart from the kernel. What several meters of one bus miss
+        together is theirs by their variances, as the weighted least squares have it.
+        """
+        m, unit = self.layout, self._unit
+        z = np.atleast_2d(np.asarray(values, float)) / unit
+        v, a = found.magnitude[:, self.node], found.angle[:, self.node]
+        V = v * np.exp(1j * a)
+        told = np.full(z.shape, np.nan)
+        for meters, of in ((m.voltage, v), (m.angle, a)):
+            here = np.flatnonzero(meters < z.shape[1])
+            told[:, meters[here]] = of[:, here]
+        y = m.branch[::2] + 1j * m.branch[1::2]
+        near, far = V[:, m.from_bus], V[:, m.to_bus]
+        ends = near * np.conj(y[0] * near + y[1] * far), far * np.conj(y[2] * near + y[3] * far)
+        for part, power in enumerate(x for S in ends for x in (S.real, S.imag)):
+            here = np.flatnonzero(m.flow[part] < z.shape[1])
+            told[:, m.flow[part, here]] = power[:, here]
+        out = np.asarray(z - told, np.float64)
+        Y = csr_array((m.G + 1j * m.B, m.y_columns, m.y_starts), shape=(self.n, self.n))
+        S = V * np.conj((Y @ V.T).T + (m.own_g + 1j * m.own_b) * V)
+        injected = np.concatenate([S.real, S.imag], axis=1)
+        variance = 1.0 / np.where(self.weights > 0.0, self.weights, np.nan)
+        for i in np.flatnonzero(m.known == 1):
+            mine = slice(int(m.part_starts[i]), int(m.part_starts[i + 1]))
+            k, sign = m.parts[mine].astype(np.intp), m.signs[mine]
+            lack = (z[:, k] * sign).sum(axis=1) + m.constant[i] - injected[:, i]
+            out[:, k] = lack[:, None] * sign * variance[k] / variance[k].sum()
+        return np.asarray(out * unit, np.float64)
 
     @staticmethod
     def _fine(told: Floats) -> Flags:
