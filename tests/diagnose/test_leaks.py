@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watch on a metered line whose pipes, gas and clocks are not those of its tables."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from estimate.moving_line import meters, moving, read, truth
+from serai.diagnose import leaks
+from serai.diagnose.leaks import SETTLED, Watch
+from serai.diagnose.sequential import Signatures, untaught
+from serai.telemetry.readings import Quality, Readings, Register
+
+FROM = SETTLED / 60.0 + 0.5  # h
+
+
+@pytest.fixture(scope="module")
+def line():
+    return moving()
+
+
+def watching(line, **given):
+    """Return a watch with limits of theory, widened by half (clean days of this line spread scores by up to 1.3)."""
+    line = copy.copy(line)
+    line.state = copy.deepcopy(line.state)
+    return Watch(line, untaught(Signatures(line), spread=1.5), **given)
+
+
+def follow(watch, readings):
+    """Return the findings of every scan."""
+    return [watch.values(row) for row in readings]
+
+
+@pytest.fixture(scope="module")
+def spilt():
+    """Readings with 4 kg/s, 2 % of 200, leaking in the middle of CD from FROM on; the station eases an hour before."""
+    return read(truth(FROM + 1.0, 5, leak=("CD [10/20]", 4.0, FROM), stop=FROM - 1.5), 6)
+
+
+@pytest.fixture(scope="module")
+def watched(line, spilt):
+    watch = watching(line)
+    return watch, follow(watch, spilt)
+
+
+def test_a_leak_of_two_percent_is_found_within_the_hour(watched):
+    _, findings = watched
+    found = [t for t, now in enumerate(findings) if now]
+    assert found
+    assert round(FROM * 60) < found[0] <= round((FROM + 1.0) * 60)
+    last = findings[-1]
+    assert len(last) == 1  # one finding, not a flood
+    assert last[0].kind == "leak"
+    assert last[0].pipe == "CD"
+    assert abs(last[0].share - 0.5) <= 0.15  # of 80 km: the bar of 5 % is for the benchmark's lines, here 2 sigma
+    assert last[0].size == pytest.approx(4.0, rel=0.35)
+    assert abs(last[0].size - 4.0) < 3.0 * last[0].sigma
+    assert abs(last[0].onset - 60) <= 20
+    assert "CD" in last[0].where
+
+
+def test_a_finding_says_how_sure_it_is(watched):
+    finding = watched[1][-1][0]
+    assert finding.score > finding.level
+    assert finding.false_alarm < leaks.BUDGET
+    assert 0.0 < finding.smallest < 8.0
+
+
+def test_a_clean_day_raises_nothing(line):
+    watch = watching(line)
+    findings = follow(watch, read(truth(SETTLED / 60.0 + 12.0, 8, stop=SETTLED / 60.0 + 4.0), 9))
+    assert not any(findings)
+    assert watch.memory.count == len(findings)
+
+
+def test_with_a_dead_meter_it_still_finds(line, spilt):
+    z = spilt.copy()
+    z[round((FROM - 6.0) * 60) :, [m.tag for m in meters()].index("town FT")] = np.nan
+    watch = watching(line)
+    findings = follow(watch, z)
+    assert not any(findings[: round(FROM * 60)])
+    assert any(now and now[0].kind == "leak" for now in findings)
+
+
+def test_a_meter_that_jumps_is_a_meter_not_a_leak(line):
+    z = read(truth(FROM + 1.0, 15), 16)
+    meter = [m.tag for m in meters()].index("export FT")
+    z[round(FROM * 60) :, meter] += 8.0
+    findings = follow(watching(line), z)
+    assert findings[-1][0].kind == "bias"
+    assert findings[-1][0].where == ("export FT",)
+    assert findings[-1][0].size == pytest.approx(8.0, rel=0.2)
+
+
+def test_what_is_kept_is_taken_up_again(line, spilt):
+    """Through JSON, in another watch: the same findings as without the break."""
+    first, second = watching(line), watching(line)
+    follow(first, spilt[: SETTLED + 40])
+    kept = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in first.save().items()}
+    second.restore(json.loads(json.dumps(kept)))
+    rest = spilt[SETTLED + 40 :]
+    assert follow(first, rest) == follow(second, rest)
+
+
+def test_readings_come_as_batches_of_any_order(line):
+    """The same through `Readings`: the last of a tag counts, a useless one and an unknown tag do not."""
+    z = read(truth(0.2, 25), 26)[:5]
+    by_values, by_batches = watching(line), watching(line)
+    register = Register(["nobody's"])
+    for row in z:
+        by_values.values(row)
+        rows = [(m.tag, 0.0, 1.0, 0, 0.0) for m in meters()]
+        rows += [(m.tag, 1.0, v, 0, 1.0) for m, v in zip(meters(), row, strict=True)]
+        rows += [("nobody's", 1.0, 5.0, 0, 1.0), ("CS FT", 2.0, 1e6, int(Quality.INVALID), 2.0)]
+        by_batches.scan(Readings.of(register, rows))
+    assert np.array_equal(by_values.memory.recent, by_batches.memory.recent)
+
+
+def test_theft_is_where_gas_is_taken_anyway(line):
+    watch = watching(line)
+    node = watch.moving.pipes.nodes.index("D")
+    watch.memory.recent[:] = 8.0 * watch.signatures.short[:, :, node]
+    watch.memory.count = SETTLED + 61
+    found = watch.findings()[0]
+    assert found.kind in ("leak or theft", "leak")
+    assert "D" in found.where or found.pipe in ("CD", "DE")
+    assert found.size == pytest.approx(8.0, rel=0.1)
