@@ -82,7 +82,7 @@ class Duck:
     ledger_days   how long a batch id is remembered: longer than anyone retries or a bus keeps
     """
 
-    name = "DuckDB"
+    name, has_ledger = "DuckDB", True
 
     def __init__(self, database: Path, folder: Path, *, ledger_days: float = LEDGER_DAYS) -> None:
         self.database, self.folder, self.ledger_days = database, folder, ledger_days

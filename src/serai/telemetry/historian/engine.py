@@ -75,6 +75,7 @@ class Engine(Protocol):
     name: str
     register: Register  # tags by the numbers that the rows carry
     counts: Counts
+    has_ledger: bool  # a reader beside the writer has none
 
     def refresh(self) -> None:
         """Take up the tags that other processes have added."""

@@ -35,6 +35,7 @@ class Folder:
         self.register = Register()
         self.counts = Counts(f"reader of {folder}")
         self.segments = Segments(folder)
+        self.has_ledger = (folder / LEDGER_FILE).exists()
         if not (folder / MANIFEST).exists():
             msg = f"{folder}: holds no {MANIFEST}; name the folder or the .duckdb file of a history, or a backup"
             raise SeraiError(msg)
@@ -78,11 +79,10 @@ class Folder:
 
     def ledger(self) -> pa.Table:
         """Return the ledger of a backup; beside a writer it is with the writer."""
-        path = self.folder / LEDGER_FILE
-        if not path.exists():
+        if not self.has_ledger:
             msg = f"{self.folder}: the ledger is in the database of the writer; ask there, or make a backup"
             raise SeraiError(msg)
-        return pq.read_table(path, schema=LEDGER)
+        return pq.read_table(self.folder / LEDGER_FILE, schema=LEDGER)
 
     def verify(self) -> list[str]:
         """Check every listed file against its hash and its line."""

@@ -59,7 +59,7 @@ STAMP = pa.timestamp("us", "UTC")
 class Postgres:
     """An engine on the tables of one schema of a PostgreSQL database."""
 
-    name = "PostgreSQL"
+    name, has_ledger = "PostgreSQL", True
 
     def __init__(self, url: str, *, schema: str = "serai") -> None:
         self.url, self.schema = url, schema
