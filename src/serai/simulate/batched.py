@@ -25,13 +25,13 @@ from scipy.sparse import coo_array
 from serai.errors import ModeCycle, NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
 from serai.known import Known
 from serai.network.quantities import QUANTITIES
-from serai.simulate.certificate import certify_all, worst
+from serai.simulate.certificate import certify, certify_all, worst
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import described
 from serai.simulate.one_by_one import BAD_INPUT, NO_ANSWER, Found
 from serai.simulate.one_by_one import REFUSED as IMPOSSIBLE
 from serai.simulate.one_by_one import SOLVED as FOUND
-from serai.simulate.steady import ACCEPTED, Run, steady
+from serai.simulate.steady import ACCEPTED, Run, refuse_impossible, steady
 from serai.system import System, override
 from serai.system.batch import CONVERGED, Batch
 from serai.system.gas import JOINING
@@ -243,6 +243,22 @@ class Prepared:
             return None
         return self.groups[modes]
 
+    def warm(self, own: list[Known]) -> tuple[Floats, int]:
+        """Return the state (n_column,) of one scenario's Knowns, from the base on, and the Newton steps to it."""
+        runner, system, held = self.runner, self.system, self.system.knowns
+        for device, mode in zip(runner.modes.devices, self.home, strict=True):
+            device.mode = mode
+        before = runner.iterations
+        try:
+            system.take(override(self.network, held, own))
+            runner.close(runner.modes.renew(), self.base)
+            x = runner.solve().x
+            refuse_impossible(system, x)
+            return x, runner.iterations - before
+        finally:
+            system.knowns = held
+            system.fix()  # what the scenario wrote beside the columns is as it was
+
     def _known_by(self, modes: Modes) -> Ints:
         """Return which columns of the table these modes leave to the table: a device off its set-point has its own."""
         taken = set()
@@ -301,7 +317,7 @@ class _Job:
             wanted: dict[Modes, list[int]] = defaultdict(list)
             for modes, scenarios in pending.items():
                 group = None
-                if first or len(scenarios) >= GROUP:
+                if first or len(scenarios) >= GROUP or modes in prepared.groups:
                     group = prepared.group(modes, self.rows[scenarios[0]], starts[modes])
                 if group is None:
                     left += scenarios
@@ -369,12 +385,14 @@ class _Job:
                     self._fail(s, REFUSED, text.format(names[int(np.argmin(held[k]))]))
 
     def _alone(self, s: int) -> None:
-        """Solve one scenario by `steady`."""
+        """Solve one scenario with the equations at hand, or where that finds no answer by `steady`."""
         self.mismatch[s] = np.nan
         self.X[s] = np.nan
+        p = self.prepared
+        own = [Known(q, w, float(v)) for (q, w), v in zip(self.given, self.table[s], strict=True)]
+        if not p.apart and self._warm(s, own):
+            return
         try:
-            p = self.prepared
-            own = [Known(q, w, float(v)) for (q, w), v in zip(self.given, self.table[s], strict=True)]
             found = steady(p.network, [*p.knowns, *own], hour=p.hour, q_limits=p.q_limits, cell=p.cell)
         except SeraiError as error:
             status = next((text for kind, text in STATUS.items() if isinstance(error, kind)), "not accepted")
@@ -384,6 +402,21 @@ class _Job:
         self.mismatch[s] = found.mismatch
         self.iterations[s] += found.iterations
         self.modes[s] = {name: mode for _, name, mode in found.modes}
+
+    def _warm(self, s: int, own: list[Known]) -> bool:
+        """Solve one scenario from the base state on, modes and all; tell whether its answer holds."""
+        p = self.prepared
+        try:
+            x, steps = p.warm(own)
+            value, _ = worst(certify(self.system, x))
+        except SeraiError:
+            return False
+        if not value <= ACCEPTED:
+            return False
+        self.X[s], self.mismatch[s] = x, value
+        self.iterations[s] += steps
+        self.modes[s] = p.runner.modes.report()
+        return True
 
     def _judge(self) -> None:
         """Take back what does not hold, and certify the worst of what does."""

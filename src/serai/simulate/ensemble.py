@@ -32,7 +32,7 @@ from xarray.indexes import PandasIndex
 from serai.errors import SeraiError, UnknownName
 from serai.known import Known
 from serai.simulate.batched import GasSolver, fits
-from serai.simulate.ensemble_parts import AHEAD, Parts, in_order
+from serai.simulate.ensemble_parts import AHEAD, Parts, Summary, in_order
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import UNITS, Labelled
 from serai.simulate.one_by_one import BAD_INPUT, NO_ANSWER, REFUSED, SOLVED, Found, OneByOne
@@ -192,7 +192,7 @@ def _stored(
     """Solve tables part by part into a folder; what is there already is not solved again."""
     total = len(scenarios) if isinstance(scenarios, pd.DataFrame) else None
     folder: Parts | None = None
-    summaries, key, done = [], uuid4().hex, 0
+    summary, key, done = Summary(), uuid4().hex, 0
     for number, (columns, values, labels) in enumerate(_tables(prepared, scenarios, chunk)):
         folder = folder or Parts(to, repr((prepared.network.name, columns, options, chunk)))
         if not folder.there(number, values):
@@ -207,16 +207,15 @@ def _stored(
             part = prepared.packed(found, np.arange(done, done + len(values)) if labels is None else labels)
             reason = [part.failed.get(s, "") for s in part.dataset["scenario"].values.tolist()]
             folder.keep(number, values, part.dataset.assign(reason=("scenario", np.array(reason, str))))
-        summaries.append(folder.summary(number))
+        summary.add(folder.summary(number))
         done += len(values)
         if progress is not None and total:
             progress(done / total)
-    if not summaries:
+    if not done:
         raise SeraiError("there are no scenarios in the tables")
-    dataset = xr.concat(summaries, dim="scenario")
-    dataset.attrs = {"case": prepared.network.name, "folder": str(to), "parts": len(summaries)}
-    texts = zip(dataset["scenario"].values.tolist(), dataset["reason"].values.tolist(), strict=True)
-    return EnsembleResult(prepared.network, dataset, {name: text for name, text in texts if text})
+    dataset, failed = summary.joined()
+    dataset.attrs = {"case": prepared.network.name, "folder": str(to), "parts": number + 1}
+    return EnsembleResult(prepared.network, dataset, failed)
 
 
 class Ensemble:

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from serai.errors import SeraiError
@@ -63,6 +64,29 @@ def _submitted(executor: Any, work: Callable[[Any], Any], piece: Any) -> Any:
         return executor.submit(work, piece)
     except (BrokenExecutor, RuntimeError):
         return None
+
+
+class Summary:
+    """What became of all scenarios of many parts, in a few bytes for each."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, int] = {}
+        self.parts: list[tuple[Any, ...]] = []
+        self.failed: dict[Any, str] = {}
+
+    def add(self, part: xr.Dataset) -> None:
+        """Take in status, reason, mismatch and iterations of a part."""
+        status = [self.words.setdefault(s, len(self.words)) for s in part["status"].values.tolist()]
+        names, reasons = part["scenario"].values, part["reason"].values.tolist()
+        self.failed.update((name, text) for name, text in zip(names.tolist(), reasons, strict=True) if text)
+        steps = part["iterations"].values.astype(np.int32)
+        self.parts.append((names, np.array(status, np.int8), part["mismatch"].values.astype(np.float64), steps))
+
+    def joined(self) -> tuple[xr.Dataset, dict[Any, str]]:
+        """Return the dataset of all scenarios, and scenario -> reason of those without an answer."""
+        names, status, mismatch, steps = (np.concatenate(x) for x in zip(*self.parts, strict=True))
+        data = {"status": np.array(list(self.words))[status], "mismatch": mismatch, "iterations": steps}
+        return xr.Dataset({k: ("scenario", v) for k, v in data.items()}, coords={"scenario": names}), self.failed
 
 
 class Parts:
