@@ -14,7 +14,7 @@ from serai.telemetry.iec104.asdu import Asdu, objects
 from serai.telemetry.iec104.faults import Violation
 from serai.telemetry.iec104.times import since_1970
 from serai.telemetry.iec104.types import LAYOUTS, SIZES, Cause, Sizes, TypeId
-from serai.telemetry.iec104.values import SELECT, values
+from serai.telemetry.iec104.values import qualifier_of, values
 from serai.telemetry.readings import MICROSECONDS, now
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def request(asdu: Asdu, peer: str, sizes: Sizes = SIZES) -> Request:
     layout = LAYOUTS[asdu.type]
     value, flags = values(asdu.type, found)
     time = int(since_1970(found["time"])[0][0]) if layout.tag == "cp56" else None
-    select = layout.commands and layout.content != "bits command" and bool(flags[0] & SELECT)
-    qualifier = int(flags[0]) & ~SELECT if layout.commands else int(flags[0])
+    qualifier, select = qualifier_of(asdu.type, int(flags[0]))
     return Request(
         asdu.common_address, int(addresses[0]), layout.type, float(value[0]), qualifier, select, time,
         peer, asdu.originator, asdu.test,

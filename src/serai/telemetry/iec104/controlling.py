@@ -18,7 +18,7 @@ from serai.telemetry.iec104.outbox import Outbox
 from serai.telemetry.iec104.points import Points, decoded
 from serai.telemetry.iec104.tls import Identity, certified, reason
 from serai.telemetry.iec104.types import BROADCAST, COUNTERS_ALL, INTERROGATE_STATION, LAYOUTS, Cause, TypeId
-from serai.telemetry.iec104.values import SELECT, elements
+from serai.telemetry.iec104.values import elements, flags_of
 from serai.telemetry.readings import Counts, now
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class ControllingStation:
         self._read: dict[tuple[int, int], asyncio.Future[Points]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stay: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         await self.connected()
@@ -110,6 +111,7 @@ class ControllingStation:
 
     def start(self) -> None:
         """Begin to connect, and to connect again after every loss, until `close`."""
+        self._closed = False
         if self._stay is None:
             self._stay = asyncio.create_task(self._keep_connected(), name=self.name)
 
@@ -125,6 +127,7 @@ class ControllingStation:
 
     async def close(self) -> None:
         """End the connection; `points` yields what has come and ends."""
+        self._closed = True
         tasks = [t for t in (self._stay, *self._tasks) if t is not None]
         for task in tasks:
             task.cancel()
@@ -137,7 +140,8 @@ class ControllingStation:
 
     async def points(self) -> AsyncIterator[Points]:
         """Yield points as they come, one batch for all that has come meanwhile, until `close`."""
-        self.start()
+        if not self._closed:
+            self.start()
         while True:
             while self._arrived:
                 arrived = list(self._arrived)
@@ -145,7 +149,7 @@ class ControllingStation:
                 if self._link is not None:
                     self._link.resume()
                 yield decoded(arrived, self.settings.sizes, self.offset)
-            if self._stay is None:
+            if self._closed:
                 return
             self._some.clear()
             await self._some.wait()
@@ -209,16 +213,16 @@ class ControllingStation:
 
         kind        C_SC_NA_1 (0, 1), C_DC_NA_1 (1 = off, 2 = on), C_RC_NA_1 (1 = lower, 2 = higher), C_SE_NA_1,
                     C_SE_NB_1, C_SE_NC_1 (set-points), C_BO_NA_1, or the same with time tag (..._TA_1, TB, TC)
-        select      select first, then execute
+        select      select first, then execute;  qualifier   QU or QL, 0 = as the station likes it
         Refused: the station said no. NoAnswer: it may or may not have acted. LinkLost: there is no connection.
         """
         if select and LAYOUTS[kind].content != "bits command":  # a bit string has no place for the select bit
-            await self._ask(kind, common_address, address, value=value, qualifier=qualifier | SELECT, test=test)
+            await self._ask(kind, common_address, address, value=value, qualifier=qualifier, select=True, test=test)
         await self._ask(kind, common_address, address, value=value, qualifier=qualifier, test=test, end=end)
 
     async def select(self, common_address: int, address: int, kind: TypeId, value: float, qualifier: int = 0) -> None:
         """Select a point for a command with this value, without executing it."""
-        await self._ask(kind, common_address, address, value=value, qualifier=qualifier | SELECT)
+        await self._ask(kind, common_address, address, value=value, qualifier=qualifier, select=True)
 
     async def deactivate(self, common_address: int, address: int, kind: TypeId, value: float) -> None:
         """Take a selection back."""
@@ -232,13 +236,15 @@ class ControllingStation:
         *,
         value: float = 0.0,
         qualifier: int = 0,
+        select: bool = False,
         time: int | None = None,
         cause: Cause = Cause.ACTIVATION,
         end: bool = False,
         test: bool = False,
     ) -> None:
         """Send a question with one object and wait for its confirmation, with `end` for its termination."""
-        made = elements(kind, value, qualifier, np.array([now() if time is None else time]), self.offset)
+        flags = flags_of(kind, qualifier, select=select)
+        made = elements(kind, value, flags, np.array([now() if time is None else time]), self.offset)
         key = int(kind), common_address, address, cause == Cause.DEACTIVATION
         what = f"{kind.name} to {common_address}/{address}"
         if key in self._asked:

@@ -99,6 +99,19 @@ def values(number: int, elements: NDArray[np.void]) -> tuple[NDArray[np.float64]
     return value, flags
 
 
+def flags_of(number: int, qualifier: int, *, select: bool = False) -> int:
+    """Return the bits beside a command's value: QU (0..31) or QL (0..127) with S/E; of a parameter QPM as it is."""
+    shift = 2 if LAYOUTS[number].content in _NARROW else 0
+    return qualifier << shift | SELECT * select
+
+
+def qualifier_of(number: int, flags: int) -> tuple[int, bool]:
+    """Return the qualifier and whether the command selects, the inverse of `flags_of`."""
+    if not LAYOUTS[number].commands:
+        return flags, False
+    return (flags & ~SELECT) >> (2 if LAYOUTS[number].content in _NARROW else 0), bool(flags & SELECT)
+
+
 def range_of(number: int) -> Range:
     """Return what the values of a type can be; a value beyond is sent as the end of the range with OVERFLOW."""
     return _PLACES[LAYOUTS[number].content].range
@@ -157,3 +170,4 @@ def _fitted(
 
 
 _CAN_OVERFLOW = ("step", "bits", "normalised", "scaled", "float", "packed")
+_NARROW = ("single command", "double command", "step command")  # the value shares the qualifier's octet
