@@ -69,7 +69,7 @@ class Dense:
                                                                        ("offtakes", "node", 1.0, "offtakes")))  # fmt: skip
         for side in ("active", "reactive") if "angle" in c else ():
             rows += self._balance(f"{side}_withdrawal", self.system.power.bus_of, (("loads", "bus", 1.0, side),))
-        for column, _ in self.positions.items():
+        for column in self.positions:
             rows.append(self._row({column: 1.0}))
         A = np.array(rows)
         right = np.zeros(len(A))

@@ -112,7 +112,12 @@ class Peer:
         edges = pgm.initialize_array("input", "generic_branch", m)
         edges["id"], edges["from_node"], edges["to_node"] = n + np.arange(m), grid.f, grid.t
         edges["from_status"] = edges["to_status"] = 1
-        edges["r1"], edges["x1"], edges["g1"], edges["b1"] = grid.on[:, 2] * z, grid.on[:, 3] * z, 0.0, grid.on[:, 4] / z
+        edges["r1"], edges["x1"], edges["g1"], edges["b1"] = (
+            grid.on[:, 2] * z,
+            grid.on[:, 3] * z,
+            0.0,
+            grid.on[:, 4] / z,
+        )
         edges["k"], edges["theta"] = np.where(grid.on[:, 8] == 0.0, 1.0, grid.on[:, 8]), np.radians(grid.on[:, 9])
         edges["sn"] = grid.base
         at = n + m

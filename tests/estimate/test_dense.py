@@ -24,7 +24,8 @@ def readings(net, truth, meters, sigmas, seed):
     return z, [Known(m.quantity, m.where, v, e) for m, v, e in zip(meters, z, sigmas, strict=True)]
 
 
-def agree(dense, net, meters, z, sigmas, found):
+def agree(dense, z, sigmas, found):
+    meters = found.meters
     x, J, spread, residuals, omega = dense.solve(meters, z, np.asarray(sigmas), dense.start(found))
     ours = dense.start(found)
     assert np.abs((ours - x) / np.maximum(np.abs(x), dense.scale)).max() < SAME
@@ -51,7 +52,7 @@ def test_gaslib_11(data):
     assert found.mismatch < 1e-9
     assert not found.unobservable
     dense = Dense(net, setpoints)
-    spread = agree(dense, net, found.meters, z, sigmas, found)
+    spread = agree(dense, z, sigmas, found)
     for quantity, name in (("pressure", net["gas_nodes"].names[3]), ("flow", net["pipes"].names[2])):
         column = dense.eq.columns[quantity].index[name]
         assert found.sigma(quantity, name) == pytest.approx(spread[column], rel=1e-6)
@@ -100,7 +101,7 @@ def test_turkmenistan(part):
     found = estimate(net, knowns, setpoints=setpoints)
     assert found.converged, found.reason
     assert found.mismatch < 1e-9
-    agree(Dense(net, setpoints), net, found.meters, z, sigmas, found)
+    agree(Dense(net, setpoints), z, sigmas, found)
     # the truth lies where the estimate says: within five standard deviations of everything metered
     told = np.array([found.sigma(m.quantity, m.where) for m in found.meters[::25]])
     assert np.all(np.abs(found.estimated[::25] - exact[::25]) < 5.0 * told)

@@ -11,7 +11,7 @@ import numpy as np
 from serai.errors import NotClosed, SeraiError
 from serai.estimate.doubts import Memory, confirmed_units, stuck_stations, wrong_units
 from serai.estimate.findings import Finding, some
-from serai.estimate.frame import Laws, frame
+from serai.estimate.frame import Laws, frame, from_pressures
 from serai.estimate.given import aligned, by_tag, given, meter_of, sigma_of
 from serai.estimate.meters import STATUS, Functions, readable
 from serai.estimate.problem import Problem
@@ -172,13 +172,26 @@ class Estimator:
     def _search(self, problem: Problem, values: Floats, weight: Floats) -> Answer:
         """Search from the last answer, from the start, and at last coldly."""
         tries = [(self._last, False)] if self._last is not None and len(self._last) == len(problem.laws.x) else []
-        tries += [(problem.frame.start, not problem.frame.steady), (problem.frame.start, True)]
+        start = problem.frame.start
+        tries += [(start, False)] if problem.frame.steady else [(self._read_pressures(problem, values, weight), True)]
+        tries += [(start, True)]
         for x, cold in tries:
             answer = problem.solve(values, weight, np.asarray(x), cold=cold)
             if answer.converged:
                 self._last = answer.x
                 return answer
         return answer
+
+    @staticmethod
+    def _read_pressures(problem: Problem, values: Floats, weight: Floats) -> Floats:
+        """Return a start whose pressures are those that are read."""
+        if "pressure" not in problem.frame.system.equations.columns:
+            return problem.frame.start
+        rows, columns, _ = problem.functions.linear
+        span = problem.frame.system.equations.columns["pressure"].span
+        single = np.bincount(rows, minlength=len(values))[rows] == 1
+        mine = single & (columns >= span.start) & (columns < span.stop) & (weight[rows] > 0.0)
+        return from_pressures(problem.frame, columns[mine], values[rows[mine]])
 
     # ----------------------------------------------------------------------------------------------------------- result
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.linalg import splu
 
 from serai.errors import NotClosed, SeraiError
 from serai.known import Known
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from serai.network import Network
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
 
 POSITIONS = ("open", *PARAMETERS)  # quantities that say how the network stands
 TERMINALS = (("supplies", "supplied", -1.0), ("offtakes", "delivered", 1.0))
@@ -273,6 +276,30 @@ def _start(f: Frame, network: Network, own: Sequence[Known]) -> None:
                 f.fixed[column] = Fixed(column, 0.0, Known("open", edge.element, 0.0, source="flow would turn"))
     for column, fixed in f.fixed.items():
         f.start[column] = fixed.value
+
+
+def from_pressures(f: Frame, columns: Ints, pressures: Floats) -> Floats:
+    """Return a start (n_column,) for a network without a steady state to begin from: pressures as they are read.
+
+    columns, pressures  of the nodes that are read, (n,). Between them every node takes the mean of its neighbours.
+    """
+    x, g = f.start.copy(), f.system.gas
+    if not g.names or not len(columns):
+        return x
+    start, end = g.ends()
+    n = len(g.names)
+    ones, few = np.ones(len(start)), 1e-6  # a node that hangs on no reading takes the mean of all
+    joined = coo_array((ones, (start, end)), shape=(n, n)).tocsr()
+    joined += joined.T
+    pull = np.full(n, few)
+    want = np.full(n, float(np.mean(pressures)))
+    at = columns - f.system.equations.columns["pressure"].first
+    pull[at], want[at] = 1e6, pressures
+    L = diags_array(np.asarray(joined.sum(axis=0)).ravel() + pull) - joined
+    x[f.system.equations.columns["pressure"].span] = splu(L.tocsc()).solve(pull * want)
+    for column, fixed in f.fixed.items():
+        x[column] = fixed.value
+    return x
 
 
 def _share(f: Frame, own: Sequence[Known]) -> None:

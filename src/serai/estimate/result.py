@@ -14,6 +14,7 @@ from scipy.stats import chi2, norm
 
 from serai.errors import UnknownName
 from serai.estimate.meters import Functions, Meter, readable
+from serai.estimate.observe import untold
 from serai.network.quantities import measurable_of
 from serai.simulate.certificate import worst
 from serai.simulate.extract import dataset, names_of
@@ -242,6 +243,12 @@ class Estimate:
         """(quantity, element) of every column that no reading tells; their values in `state` are nan."""
         c = self.problem.frame.system.equations.columns
         return tuple(c.name(int(k)) for k in self._blind)
+
+    @cached_property
+    def untold(self) -> tuple[tuple[str, str], ...]:
+        """(quantity, element) of the unobservable columns that the pattern of laws and readings alone leaves open."""
+        c = self.problem.frame.system.equations.columns
+        return tuple(c.name(int(k)) for k in untold(self.problem, self.used))
 
     @cached_property
     def state(self) -> Result:
