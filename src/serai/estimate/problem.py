@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 EPS, DELTA = 1e-10, 1e-13  # beside the scaled entries of K, whose largest are about 1
 BLIND = 1e-3  # share of the variance that eps alone would leave: above, nothing tells the column
 TOLERANCE = 1e-9  # of the last step and of the laws, in scaled units
-MOST_STEPS = 40
+MOST_STEPS = 100  # where flows are near zero the laws bend much and the steps shrink slowly
+MEMORY = 5  # a step must lower the merit below the largest of so many last ones (Grippo, Lampariello, Lucidi 1986)
 SHORTEST = 1.0 / 256.0  # share of a step
 SOFT = 1e4  # a cold start lets the laws of the elements give so much in its first step
 
@@ -281,6 +282,7 @@ class Problem:
         z = np.where(weight > 0.0, values, 0.0)
         self.slopes()
         reason, converged, penalty, steps = "", False, 0.0, 0
+        self._path: list[tuple[float, float]] = []
         if cold:
             self._approach(z, weight)
         while steps < MOST_STEPS and not reason:
@@ -314,21 +316,24 @@ class Problem:
         self.factor(weight, base)
         return self.lu.solve(rhs)
 
-    def _merit(self, z: Floats, weight: Floats, penalty: float) -> float:
+    def _merits(self, z: Floats, weight: Floats) -> tuple[float, float]:
+        """Return half of J, and by how much the laws do not hold: their sum with a penalty is the merit."""
         r = z - self.h
-        return 0.5 * float(weight @ (r * r)) + penalty * float(np.abs(self.F).sum())
+        return 0.5 * float(weight @ (r * r)), float(np.abs(self.F).sum())
 
     def _advance(self, step: Floats, z: Floats, weight: Floats, penalty: float) -> float:
         """Take the step, or a part of it that makes the merit smaller; return its size beside the unknowns."""
         n, laws = self.n, self.laws
         before = laws.x[self.free].copy()
-        merit = self._merit(z, weight, penalty)
+        self._path = [*self._path[1 - MEMORY :], self._merits(z, weight)]
+        merit = max(half + penalty * broken for half, broken in self._path)
         t = 1.0
         size = float(np.max(np.abs(step[:n]) / (1.0 + np.abs(before) / self.unit), initial=0.0))
         while True:
             laws.x[self.free] = before + t * step[:n] * self.unit
             self.slopes()
-            after = self._merit(z, weight, penalty)
+            half, broken = self._merits(z, weight)
+            after = half + penalty * broken
             if after <= merit * (1.0 + 1e-9) + 1e-9 or size <= 1e-6 or t <= SHORTEST:
                 break
             t *= 0.5
