@@ -39,7 +39,7 @@ POINTS = [
     InformationObject(101, TypeId.C_DC_NA_1, select=True),
     InformationObject(102, TypeId.C_SE_NC_1, select=True, low=0.0, high=80.0),
     InformationObject(103, TypeId.C_SE_NC_1),
-    InformationObject(104, TypeId.C_BO_NA_1, select=True),
+    InformationObject(104, TypeId.C_BO_NA_1),
 ]
 ROOM = {"common_addresses": (), "retry": (0.02, 0.1), "answer": 3.0}
 
@@ -209,24 +209,19 @@ def test_the_end_of_initialisation_is_told_once_and_makes_the_room_ask():
         (102, TypeId.C_SE_NC_1, 55.25, True),
         (102, TypeId.C_SE_TC_1, 55.25, True),
         (104, TypeId.C_BO_NA_1, 0xFFFFFFFF, False),
+        (104, TypeId.C_BO_TA_1, 1, True),  # a bit string has no select bit: it is executed at once
     ],
 )
 def test_commands_reach_the_handler_once_and_are_confirmed_and_ended(address, kind, value, select):
     async def main():
         async with Field() as field, field.room(originator=5) as control:
-            wanted = field.station.answers.selections._points[7, 104]
-            if address == 104:  # a bit string has no select bit, so a station that wants one can never be commanded
-                with pytest.raises(Refused):
-                    await control.command(7, address, kind, value, select=True)
-                assert wanted.select
-                return
             await control.command(7, address, kind, value, select=select, qualifier=2, end=True)
             (request,) = field.requests
             assert (request.common_address, request.address, request.type) == (7, address, kind)
-            assert (request.value, request.qualifier, request.select) == (value, 2 * (kind != TypeId.C_BO_NA_1), False)
+            assert (request.value, request.qualifier, request.select) == (value, 0 if address == 104 else 2, False)
             assert (request.peer, request.originator, request.test) == ("127.0.0.1", 5, False)
-            assert (request.time is None) == kind.name.endswith("NA_1" if kind < 50 else "NC_1")
-            assert field.station.counts["commands selected"] == int(select)
+            assert (request.time is None) == (kind < TypeId.C_SC_TA_1)
+            assert field.station.counts["commands selected"] == (select and address != 104)
             assert not [n for n in control.counts.counted if n.startswith("violation")]
 
     run(main)
@@ -497,6 +492,8 @@ def test_a_station_refuses_what_it_cannot_hold():
     ):
         with pytest.raises(SeraiError, match=text):
             ControlledStation("field", points)
+    with pytest.raises(SeraiError, match="object 3: a bit string"):
+        InformationObject(3, TypeId.C_BO_NA_1, select=True)
     with pytest.raises(SeraiError, match=r"anyone on 0\.0\.0\.0: give it peers or tls"):
         ControlledStation("field", {1: POINTS}, host="0.0.0.0")  # noqa: S104 - that is what is refused
 

@@ -28,7 +28,7 @@ _EVENTS = ("protection", "start", "output")  # told once, never interrogated
 class InformationObject:
     """A point or a command of a station.
 
-    address   1..16777215 with three octets
+    address   1..16777215 with three octets; SeraiError when `select` is asked of a bit string, which has no such bit
     type      how it is sent or what it takes; a command is also taken with a time tag
     group     1..16 to be in an interrogation group, counters 1..4; 0 = in none (the station's interrogation has all)
     select    a command that must be selected before it is executed
@@ -41,6 +41,11 @@ class InformationObject:
     select: bool = False
     low: float = -np.inf
     high: float = np.inf
+
+    def __post_init__(self) -> None:
+        """Refuse a command that nobody could give."""
+        if self.select and LAYOUTS[self.type].content == "bits command":
+            raise SeraiError(f"object {self.address}: a bit string command has no select bit, so it cannot ask for one")
 
 
 class Image:

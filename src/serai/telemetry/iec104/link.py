@@ -242,7 +242,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: what was not acknowledged waits for the next connection."""
-        self._reason = self._reason or (reason(exc) if exc else "closed by the peer")
+        self._reason = self._reason or (reason(exc) if exc else self._closed_by_peer())
         self.counts.add(f"lost: {self._reason}")
         if self._timer is not None:
             self._timer.cancel()
@@ -255,6 +255,12 @@ class Link(asyncio.Protocol):
         if not self.over.done():
             self.over.set_result(self._reason)
         self.owner.lost(self, self._reason)
+
+    def _closed_by_peer(self) -> str:
+        """Say what can be known: over TLS a refusal may reach us without its alert, after our own handshake is done."""
+        secured = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+        unheard = secured and self.controlling and not self.counts["I frames received"]
+        return "closed by the peer" + " before it said anything: does it refuse our certificate?" * unheard
 
     def pause_writing(self) -> None:
         """Stop sending: the peer does not read."""
