@@ -237,7 +237,7 @@ class Prepared:
                 x = start
                 if modes != self.home:
                     runner.closed.x[self.columns[known]] = row[known]
-                    x = runner.closed.solve().x
+                    x = runner.first().x
                 self.groups[modes] = _Group(Batch(runner.closed, x, threads=self.threads), known, modes)
         except (NotClosed, NotConverged, SingularSystem):
             return None

@@ -74,7 +74,7 @@ class Run:
     def solve(self, *, cold: bool = False) -> Solution:
         """Solve, switch modes, solve again until none wants to switch; PhysicsRefused for a pressure below zero."""
         self.modes.rest()
-        solution = self._first(cold=cold)
+        solution = self.first(cold=cold)
         self.iterations += solution.iterations
         for _ in range(ROUNDS):
             if not self.modes.step(solution.x):
@@ -88,7 +88,7 @@ class Run:
         """Solve with the modes just switched; closing a station may leave its far side without a source."""
         try:
             self.close(self.modes.fixed, x)
-            return self._first(cold=False)
+            return self.first(cold=False)
         except (NotClosed, SingularSystem):
             closed = [name for name, mode in self.modes.report().items() if mode == "closed"]
             if not closed:
@@ -99,7 +99,8 @@ class Run:
             )
             raise PhysicsRefused(msg, closed) from None
 
-    def _first(self, *, cold: bool) -> Solution:
+    def first(self, *, cold: bool = False) -> Solution:
+        """Solve with the modes as they are, from the state at hand, or anew where that lies too far away."""
         try:
             return self.closed.solve(cold=cold)
         except NotConverged:
