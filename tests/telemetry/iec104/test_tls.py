@@ -3,6 +3,7 @@
 
 import asyncio
 import datetime as dt
+import re
 import ssl
 from dataclasses import replace
 
@@ -16,7 +17,6 @@ from serai.telemetry.iec104 import (
     ControllingStation,
     Credentials,
     InformationObject,
-    LinkLost,
     Peer,
     Settings,
     TypeId,
@@ -66,6 +66,17 @@ def room(port, credentials, *certificates, **options):
     return ControllingStation("room", "127.0.0.1", port, **options)
 
 
+async def refused(control):
+    """Why a control room does not get through."""
+    control.start()
+    async with asyncio.timeout(5):
+        while not (why := [n for n in control.counts.counted if n.startswith("not connected: ")]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert not control.up
+    await control.close()
+    return why[0]
+
+
 @pytest.mark.parametrize("by", ["name", "fingerprint", "authority alone"])
 def test_both_ends_show_certificates_and_speak(papers, by):
     async def main():
@@ -85,7 +96,7 @@ def test_both_ends_show_certificates_and_speak(papers, by):
 @pytest.mark.parametrize(
     ("shown", "station_counts", "room_hears"),
     [
-        ("late", "refused: certificate refused: certificate has expired", "certificate expired|refuse our certificate"),
+        ("late", "refused: certificate refused: certificate has expired", "expired|refuse our certificate"),
         ("early", "refused: certificate refused: certificate is not yet valid", "not connected"),
         (
             "forged",
@@ -101,13 +112,11 @@ def test_a_control_room_whose_certificate_does_not_fit_is_refused(papers, shown,
         async with station(papers["station"], "room") as field:
             field.watch = seen.append
             control = room(field.port, papers[shown])
-            with pytest.raises(LinkLost, match=room_hears):
-                await control.connected(1.0)
+            assert re.search(room_hears, await refused(control))
             assert field.counts[station_counts] >= 1
             assert field.counts["points sent"] == field.counts["I frames received"] == 0
             assert {s.violation for s in seen} <= {Violation.HANDSHAKE, Violation.PEER_CERTIFICATE}
             assert seen
-            await control.close()
             async with room(field.port, papers["room"]) as good:  # the station goes on
                 await good.interrogate(1)
 
@@ -118,9 +127,7 @@ def test_a_revoked_certificate_is_refused(papers):
     async def main():
         async with station(papers["strict station"]) as field:
             control = room(field.port, papers["revoked"])
-            with pytest.raises(LinkLost):
-                await control.connected(1.0)
-            await control.close()
+            await refused(control)
             assert field.counts["refused: certificate refused: certificate revoked"] >= 1
             async with room(field.port, papers["room"]) as good:
                 await good.test(1)
@@ -136,10 +143,8 @@ def test_a_control_room_without_certificate_or_tls_is_refused(papers):
                 control = room(field.port, papers["room"], context=context)
                 if context is None:
                     control.tls = None
-                with pytest.raises(LinkLost, match=text):
-                    await control.connected(1.0)
-                await control.close()
-            assert field.counts["refused: TLS: peer did not return a certificate"] >= 1
+                assert re.search(text, await refused(control))
+                assert field.counts["refused: TLS: peer did not return a certificate"] >= 1
             assert field.counts[f"violation: {Violation.HANDSHAKE}"] >= 2
 
     asyncio.run(main())
@@ -152,9 +157,7 @@ def test_old_versions_and_weak_ciphers_are_refused(papers):
             weak.maximum_version = ssl.TLSVersion.TLSv1_2
             weak.set_ciphers("AES128-SHA256:AES256-GCM-SHA384")  # no forward secrecy
             control = room(field.port, papers["room"], context=weak)
-            with pytest.raises(LinkLost, match="connection lost|TLS: "):
-                await control.connected(1.0)
-            await control.close()
+            assert re.search(r"connection lost|TLS: ", await refused(control))
             assert field.counts["refused: TLS: no shared cipher"] >= 1
 
     asyncio.run(main())
@@ -179,11 +182,8 @@ def test_a_station_whose_certificate_does_not_fit_is_refused(papers, shown, allo
     async def main():
         async with station(papers[shown]) as field:
             control = room(field.port, papers["room"], *allowed)
-            with pytest.raises(LinkLost, match=text):
-                await control.connected(1.0)
-            assert not control.up
+            assert re.search(text, await refused(control))
             assert [n for n in control.counts.counted if text in n]
-            await control.close()
 
     asyncio.run(main())
 

@@ -90,7 +90,8 @@ def values(number: int, elements: NDArray[np.void]) -> tuple[NDArray[np.float64]
     if place is None:
         return np.zeros(len(elements)), np.zeros(len(elements), np.uint8)
     raw = elements[place.value] & place.bits if place.bits else elements[place.value]
-    value = raw.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling nan from the wire is a nan
+        value = raw.astype(np.float64)
     if place.bits == 0x7F:  # two's complement of seven bits
         value[value > 63] -= 128
     if 0 < place.range.step < 1:
