@@ -217,6 +217,7 @@ class Settings:
     discount         real rate [1/y];  unserved = cost of home gas not delivered [USD/1,000 m3]
     oil_volatility   standard deviation of the logarithm of the oil price, a year; oil_return = pull to its mean [1/y]
     residual_years   years of the last year's cash that the end value counts
+    decide_every     years between two rounds of decisions on projects
     ship_or_pay      share of the transit fee that is paid on capacity booked, used or not
     """
 
@@ -228,6 +229,7 @@ class Settings:
     oil_volatility: float
     oil_return: float
     residual_years: float
+    decide_every: int
     ship_or_pay: float
     seasons: tuple[Season, ...]
 

@@ -38,7 +38,7 @@ INFINITY = highspy.kHighsInf
 
 @dataclass(frozen=True)
 class Places:
-    """Where the variables stand: x (P, Y), u (open,), booked (C, Y), volume and revenue (W, Y), phi."""
+    """Where the variables stand: x (P, Y), u (open,), booked (C, Y), volume, revenue (W, Y, B), phi."""
 
     x: Ints
     u: Ints
@@ -51,14 +51,8 @@ class Places:
     @classmethod
     def of(cls, p: Problem) -> Places:
         """Number the variables."""
-        n_y, ways = len(p.years), len(p.ways[0])
-        shapes = [
-            (len(p.case.projects), n_y),
-            (len(p.open_contracts),),
-            (len(p.case.corridors), n_y),
-            (ways, n_y),
-            (ways, n_y),
-        ]
+        n_y, flows = len(p.years), (len(p.ways[0]), len(p.years), len(p.parts))
+        shapes = [(len(p.case.projects), n_y), (len(p.open_contracts),), (len(p.case.corridors), n_y), flows, flows]
         edges = np.cumsum([0, *(int(np.prod(s)) for s in shapes)])
         x, u, booked, volume, revenue = (
             np.arange(a, b).reshape(s) for a, b, s in zip(edges[:-1], edges[1:], shapes, strict=True)
@@ -123,15 +117,16 @@ class Master:
     def weigh(self, weight: Floats) -> int:
         """Let a weighing of the futures (S,) bound the plan; return its number."""
         p, at = self.problem, self.at
-        n_y, count = len(p.years), self.highs.getNumCol()
+        n_y, n_b, count = len(p.years), len(p.parts), self.highs.getNumCol()
         nothing = np.empty(0, dtype=np.int32)
-        ceiling = np.full(n_y, self._ceiling()) * p.discount
-        self.highs.addCols(n_y, np.zeros(n_y), np.full(n_y, -INFINITY), ceiling, 0, nothing, nothing, np.empty(0))
-        theta = np.arange(count, count + n_y)
+        ceiling = np.repeat(np.full(n_y, self._ceiling()) * p.discount, n_b)
+        size = n_y * n_b
+        self.highs.addCols(size, np.zeros(size), np.full(size, -INFINITY), ceiling, 0, nothing, nothing, np.empty(0))
+        theta = np.arange(count, count + size).reshape(n_y, n_b)
         money = np.einsum("s,y,gsy->g", p.scenarios.probability * weight, p.discount, p.fixed)
         signed = np.delete(money, p.open_contracts).sum()
-        columns = np.concatenate([[at.phi], theta, at.u])
-        values = np.concatenate([[1.0], -np.ones(n_y), -money[p.open_contracts]])
+        columns = np.concatenate([[at.phi], theta.ravel(), at.u])
+        values = np.concatenate([[1.0], -np.ones(size), -money[p.open_contracts]])
         self._row(f"weighing {len(self.weighings)}", columns, values, high=float(signed))
         self.weighings.append(weight)
         self.theta.append(theta)
@@ -190,7 +185,8 @@ class Master:
                     continue
                 for y in range(rule.since, len(p.years)):
                     name = f"{dependence.dimension} {dependence.name}, share of {measure} {p.years[y]}"
-                    self._row(name, places[:, y], values, high=0.0)
+                    n_b = places.shape[2]
+                    self._row(name, places[:, y].ravel(), np.repeat(values, n_b), high=0.0)
 
     def _row(
         self, name: str, columns: Sequence[int] | Ints, values: Sequence[float] | Floats,
@@ -208,14 +204,14 @@ class Master:
         """Add what a policy under weighing j teaches: theta_jy <= its bound + fee F_y + toll R_y, in every year given."""
         p, at = self.problem, self.at
         for y in range(len(found.bounds)) if years is None else years.tolist():
-            bound = found.bounds[y]
-            columns, values, constant = self._bound(bound, y)
-            self._row(
-                f"value {p.years[y]}",
-                np.concatenate([self.theta[j][y : y + 1], at.volume[:, y], at.revenue[:, y], columns]),
-                np.concatenate([[1.0], -prices.fee[:, y], -prices.toll[:, y], -values]),
-                high=constant,
-            )
+            for b, bound in enumerate(found.bounds[y]):
+                columns, values, constant = self._bound(bound, y)
+                self._row(
+                    f"value {p.years[y]}",
+                    np.concatenate([self.theta[j][y, b : b + 1], at.volume[:, y, b], at.revenue[:, y, b], columns]),
+                    np.concatenate([[1.0], -prices.fee[:, y], -prices.toll[:, y], -values]),
+                    high=constant,
+                )
 
     def add_floor(self, name: str, bound: Bound, y: int, columns: Ints, values: Floats) -> None:
         """Add: bound of a stress test in year y >= sum of values x columns."""

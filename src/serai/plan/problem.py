@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+PARTS = 2  # of the futures; more parts teach more at a time and make the master larger
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -100,11 +102,19 @@ class Problem:
     # --------------------------------------------------------------------------------------------------- first stage
 
     @cached_property
+    def parts(self) -> Floats:
+        """Parts of the futures whose money the master holds apart: 1 for members, (B, S); alike in mean price."""
+        s = self.scenarios
+        level = (s.price.mean(axis=(0, 2)) if len(s.price) else np.zeros(s.count)).argsort().argsort()
+        count = min(PARTS, s.count)
+        return np.asarray((level * count // s.count)[None, :] == np.arange(count)[:, None], dtype=float)
+
+    @cached_property
     def allowed(self) -> NDArray[np.bool_]:
         """Whether a project may be decided in a year, (P, Y)."""
-        return np.array([(self.years >= p.earliest) & (self.years <= p.latest) for p in self.case.projects]).reshape(
-            len(self.case.projects), len(self.years)
-        )
+        turn = np.arange(len(self.years)) % self.case.settings.decide_every == 0
+        open_ = [turn & (self.years >= p.earliest) & (self.years <= p.latest) for p in self.case.projects]
+        return np.array(open_, dtype=bool).reshape(len(self.case.projects), len(self.years))
 
     @cached_property
     def produced(self) -> Floats:

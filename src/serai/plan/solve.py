@@ -36,6 +36,7 @@ ROUNDS = 400  # of cuts at most
 OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at hand
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
+SAMPLES, SETTLE = 16, 4  # rounded plans, and rounds of cuts at each
 SHUT = 1e6  # USD/1,000 m3: no sale pays this
 SHORT = 1e-6  # a stress test may lack this share of what it asks
 
@@ -114,7 +115,7 @@ class Search:
         self.bound = min(self.bound, self._converge(gap / 8.0))
         while self._left() > 0.0 or self.best is None:
             answer = self.master.integer(
-                max(gap / 4.0, 0.3 * min(self._open(), 0.01)), max(1.0, self._left()), self.start
+                max(gap / 4.0, 0.4 * min(self._open(), 0.01)), max(1.0, self._left()), self.start
             )
             self.bound = min(self.bound, answer.bound)
             if self._open() > gap:
@@ -162,6 +163,38 @@ class Search:
             if settled or self._left() < 0.0:
                 break
         return bound
+
+    def _sample(self) -> None:
+        """Add cuts at whole plans rounded from the relaxed one by lot: where candidates will be found.
+
+        A project or contract is in when its relaxed value passes a threshold drawn for it, so stages keep their order
+        in time; what breaks the order of stages is skipped.
+        """
+        rng = np.random.default_rng(0)  # the search itself is the same every time
+        relaxed = self.master.relaxed().decisions
+        for _ in range(SAMPLES):
+            x = (relaxed.x > rng.random((len(relaxed.x), 1))).astype(float)
+            u = relaxed.u.copy()
+            u[self.problem.open_contracts] = relaxed.u[self.problem.open_contracts] > rng.random(
+                len(self.problem.open_contracts)
+            )
+            self.master.fix(Decisions(x, u, relaxed.booked))
+            try:
+                recent: list[Policy] = []
+                for _ in range(SETTLE):
+                    answer = self.master.relaxed()
+                    mix = Mix(self, answer.decisions)
+                    for old in recent or [self._nothing(answer.decisions)]:
+                        mix.add(old)
+                    prices = mix.solve()[2]
+                    prices = replace(prices, weight=self.master.weighings[self._apart(prices.weight)[0]])
+                    recent.append(self._learn(answer.decisions, prices))
+            except PhysicsRefused:
+                continue
+            finally:
+                self.master.fix(None)
+            if self._left() < 0.0:
+                return
 
     def _apart(self, weight: Floats) -> tuple[int, float]:
         """Return the weighing of the master that is nearest, and its mean difference."""
@@ -229,14 +262,14 @@ class Search:
         years = range(rule.since, len(p.years))
         if rule.max_loss is not None:
             kept = 1.0 - rule.max_loss
-            revenue = values[places.revenue].sum(axis=0)
+            revenue = values[places.revenue].sum(axis=(0, 2))
             for d in dependences(p):
                 if d.dimension not in rule.stops:
                     continue
                 left, bounds = stopped(self.sure, at, d)
                 for y in years:
                     if left[y] < kept * revenue[y] - SHORT * max(1.0, revenue[y]):
-                        ways = places.revenue[:, y]
+                        ways = places.revenue[:, y].ravel()
                         name = f"stop of {d.dimension} {d.name} {p.years[y]}"
                         self.master.add_floor(name, bounds[y], y, ways, np.full(len(ways), kept))
                         added += 1
@@ -355,7 +388,13 @@ class Mix:
             mine = [k for k, row in enumerate(self.rows) if row[0] == y]
             index.append(np.array([n_y + n_s + k for k in mine], dtype=np.int64))
             value.append(
-                np.array([self.rows[k][1] @ found.volume[:, y] + self.rows[k][2] @ found.revenue[:, y] for k in mine])
+                np.array(
+                    [
+                        self.rows[k][1] @ found.volume[:, y].sum(axis=1)
+                        + self.rows[k][2] @ found.revenue[:, y].sum(axis=1)
+                        for k in mine
+                    ]
+                )
             )
             worth = (1.0 - self.risk) * float(p.scenarios.probability @ money)
             rows, values = np.concatenate(index).astype(np.int32), np.concatenate(value)

@@ -49,8 +49,8 @@ class Policy:
     """How gas is sold in every year and future under some prices of dependence.
 
     earned  (S, Y) [million USD], unserved home gas already paid for;  unserved (S, Y) [bcm]
-    volume, revenue   expected, by way (W, Y)
-    bounds  on the priced value of each year
+    volume, revenue   expected, by way and part of the futures (W, Y, B)
+    bounds  on the priced value of each year and part: bounds[y][b]
     value   the priced value of each year, (Y,), at the decisions given
     by_corridor, by_sale, produced   volumes (C, S, Y, Q), (A, S, Y), (H, S, Y, Q) [bcm]
     gap     largest duality gap over the networks, relative to the value: the proof that each was solved
@@ -60,7 +60,7 @@ class Policy:
     unserved: Floats
     volume: Floats
     revenue: Floats
-    bounds: list[Bound]
+    bounds: list[list[Bound]]
     value: Floats
     by_corridor: Floats
     by_pair: Floats
@@ -116,12 +116,16 @@ def policy(problem: Problem, at: Decisions, weight: Floats, fee: Floats, toll: F
     sold = flow[:, :, arcs.pair].transpose(2, 1, 0)
     earned = (p.margin * sold).sum(axis=0) - unserved * missing
     earned -= (p.cost_of_gas[:, None] * flow[:, :, arcs.field]).sum(axis=(2, 3)).T
-    prob = s.probability
-    bounds = [_bound(p, y, prob, price[y], capacity[y], -unserved * (prob * weight[:, y] * s.home[:, :, y].sum(axis=(0, 2))).sum()) for y in range(n_y)]  # fmt: skip
-    volume, revenue = np.zeros((len(p.ways[0]), n_y)), np.zeros((len(p.ways[0]), n_y))
-    np.add.at(volume, way, np.einsum("s,asy->ay", prob, sold))
-    np.add.at(revenue, way, np.einsum("s,asy->ay", prob, sold * p.netback))
-    value = (prob[:, None] * (flat.value.reshape(n_y, n_s).T - unserved * weight * s.home.sum(axis=(0, 3)))).sum(axis=0)
+    prob, parts = s.probability, p.parts
+    unpaid = unserved * weight * s.home.sum(axis=(0, 3))  # (S, Y)
+    bounds = [
+        [_bound(p, y, prob * part, price[y], capacity[y], -float((prob * part) @ unpaid[:, y])) for part in parts]
+        for y in range(n_y)
+    ]
+    volume, revenue = (np.zeros((len(p.ways[0]), n_y, len(parts))) for _ in range(2))
+    np.add.at(volume, way, np.einsum("s,bs,asy->ayb", prob, parts, sold))
+    np.add.at(revenue, way, np.einsum("s,bs,asy->ayb", prob, parts, sold * p.netback))
+    value = (prob[:, None] * (flat.value.reshape(n_y, n_s).T - unpaid)).sum(axis=0)
     return Policy(
         earned, missing, volume, revenue, bounds, value,
         flow[:, :, arcs.corridor].transpose(2, 1, 0, 3), sold, flow[:, :, arcs.field].transpose(2, 1, 0, 3),
