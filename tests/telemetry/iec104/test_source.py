@@ -114,7 +114,7 @@ def test_commands_arrive_in_the_stations_unit_and_refusals_are_answers(select):
             answer = await source.command(PRESSURE, 5.5e6)
             assert answer.accepted == select  # the object asks for select before operate
             if select:
-                assert [(r.address, r.value) for r in requests] == [(60, 55.0)]
+                assert [(r.address, r.value, r.select) for r in requests] == [(60, 55.0, True), (60, 55.0, False)]
                 assert not (await source.command(PRESSURE, 9.5e6)).accepted
             assert (await source.command(SWITCH, 1.0)).accepted
             assert requests[-1].type == TypeId.C_SC_NA_1

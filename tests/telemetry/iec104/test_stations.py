@@ -55,12 +55,13 @@ class Field:
 
     def __init__(self, **options):
         self.requests: list[Request] = []
+        self.selects: list[Request] = []
         self.answer = True
         options = {"act": self.act, **options}
         self.station = ControlledStation("field", {7: POINTS, 8: POINTS[:2]}, **options)
 
     async def act(self, request):
-        self.requests.append(request)
+        (self.selects if request.select else self.requests).append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -239,6 +240,14 @@ def test_a_refusal_a_failing_handler_and_no_handler_are_negative_confirmations()
             with pytest.raises(Refused):
                 await control.command(7, 100, TypeId.C_SC_NA_1, 1)
             assert field.station.counts["commands refused"] == 2
+            field.answer = False
+            with pytest.raises(Refused):
+                await control.select(7, 102, TypeId.C_SE_NC_1, 5.0)
+            field.answer = True
+            with pytest.raises(Refused):  # what was refused is not selected
+                await control.command(7, 102, TypeId.C_SE_NC_1, 5.0)
+            assert [(r.address, r.value) for r in field.selects] == [(102, 5.0)]
+            assert len(field.requests) == 2
             (failed,) = [s for s in seen if s.violation == Violation.COMMAND_FAILED]
             assert "valve stuck" in failed.text
             await control.test(7)  # the station goes on

@@ -121,27 +121,26 @@ class Answers:
         cause, violation = self.selections.judge(wanted, asker, asker.link.loop.time())
         if violation is not None:
             self._refuse(asker, asdu, cause, violation, repr(wanted))
-        elif wanted.select and self.act is not None:
-            self.station.counts.add("commands selected")
-            asker.send(replace(asdu, cause=Cause.ACTIVATION_CON))
-        else:
-            await self._act(asker, asdu, wanted)
+        elif not await self._act(asker, asdu, wanted) and wanted.select:
+            self.selections.deactivate(wanted, asker)
 
     async def _ask(self, asker: Asker, asdu: Asdu, _: Image) -> None:
         """Parameters and resets: the station's `act` decides."""
         await self._act(asker, asdu, request(asdu, asker.peer, self.station.settings.sizes))
 
-    async def _act(self, asker: Asker, asdu: Asdu, wanted: Request) -> None:
+    async def _act(self, asker: Asker, asdu: Asdu, wanted: Request) -> bool:
+        """Let the station's `act` decide and confirm what it said; return that."""
         done = False
         try:
             done = self.act is not None and await self.act(wanted)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is told and counted, the station goes on
             text = f"{wanted!r}: {type(error).__name__}: {error}"
             asker.link.violated(Violation.COMMAND_FAILED, text, b"", asdu)
-        self.station.counts.add("commands done" if done else "commands refused")
+        self.station.counts.add(f"commands {('selected' if wanted.select else 'done') if done else 'refused'}")
         asker.send(replace(asdu, cause=self._confirms(asdu), negative=not done))
-        if done and LAYOUTS[asdu.type].commands:
+        if done and LAYOUTS[asdu.type].commands and not wanted.select:
             asker.send(replace(asdu, cause=Cause.TERMINATION))
+        return done
 
     # -------------------------------------------------------------------------------------------------- questions
 

@@ -127,7 +127,7 @@ class ControlledStation:
     points      information objects by common address
     host, port  where it listens; port 0 = a free one, then `port` tells which
     act         decides on commands, parameters and resets, and does them: True = positive confirmation;
-                None = all are refused
+                with `request.select` or `request.test` it decides only and does nothing; None = all are refused
     peers       who may connect; empty = anyone, which only a loopback address may do, or with `tls`
     tls         context that asks for client certificates, as `Credentials.server` makes
     settings    of the links;  buffer   ASDUs that may wait for one peer;  timed   see `Image`
