@@ -51,15 +51,16 @@ def wrong_units(
               against the median of all pressures
     """
     found: dict[int, tuple[float, str]] = {}
-    pressures = [k for k, m in enumerate(meters) if dimension(m.quantity) == "pressure" and np.isfinite(values[k])]
-    median = float(np.median(values[pressures])) if len(pressures) > 2 else np.nan
-    for k, meter in enumerate(meters):
-        kind = dimension(meter.quantity)
-        about = expected[k] if np.isfinite(expected[k]) else (median if kind == "pressure" else np.nan)
-        if not np.isfinite(values[k]) or not abs(values[k] - about) > GROSS * sigmas[k] or about == 0.0:
-            continue
-        ratio = values[k] / about
-        for factor, words in {**FACTORS[""], **FACTORS.get(kind, {})}.items():
+    about = expected
+    if np.isnan(expected).any():
+        pressures = np.array([dimension(m.quantity) == "pressure" for m in meters]) & np.isfinite(values)
+        median = float(np.median(values[pressures])) if pressures.sum() > 2 else np.nan
+        about = np.where(np.isnan(expected) & pressures, median, expected)
+    with np.errstate(invalid="ignore"):
+        gross = (np.abs(values - about) > GROSS * sigmas) & (about != 0.0)
+    for k in np.flatnonzero(gross).tolist():
+        ratio = values[k] / about[k]
+        for factor, words in {**FACTORS[""], **FACTORS.get(dimension(meters[k].quantity), {})}.items():
             wide = NEAR if not 0.05 < factor < 50 else 1.3
             if factor / wide < ratio < factor * wide:
                 found[k] = factor, words
@@ -115,11 +116,13 @@ class Memory:
 
 def stuck_stations(meters: Sequence[Meter], memory: Memory, present: Flags) -> list[Finding]:
     """Return the stations all of whose meters have stood still for several scans while most others moved."""
+    still = memory.still >= SCANS
+    if not (still & present).any():
+        return []
     stations: dict[str, list[int]] = defaultdict(list)
     for k, meter in enumerate(meters):
         if meter.station and present[k]:
             stations[meter.station].append(k)
-    still = memory.still >= SCANS
     findings = []
     for station, mine in stations.items():
         if len(mine) < FEWEST or not still[mine].all():

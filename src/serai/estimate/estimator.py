@@ -12,7 +12,7 @@ from serai.errors import NotClosed, SeraiError
 from serai.estimate.doubts import Memory, confirmed_units, stuck_stations, wrong_units
 from serai.estimate.findings import Finding, some
 from serai.estimate.frame import Laws, frame, from_pressures
-from serai.estimate.given import aligned, by_tag, given, meter_of, sigma_of
+from serai.estimate.given import Tags, aligned, given, sigma_of
 from serai.estimate.meters import STATUS, Functions, readable
 from serai.estimate.problem import Problem
 from serai.estimate.result import Estimate
@@ -78,8 +78,8 @@ class Estimator:
     ) -> None:  # fmt: skip
         self.network, self.exact = network, tuple(exact)
         self._setpoints = override(network, network.knowns(hour), setpoints)
-        self._instruments = by_tag(network)
-        own = {meter_of(i): i for i in self._instruments.values()}
+        self._tags = Tags(network)
+        own = dict(zip(self._tags.meters, self._tags.instruments, strict=True))
         taken = own if meters is None else meters
         self.meters = tuple(m for m in taken if m.quantity not in STATUS and readable(network, m.quantity, m.where))
         middle = [own.get(m) for m in self.meters]
@@ -93,7 +93,7 @@ class Estimator:
 
     def run(self, readings: Any) -> Estimate:
         """Estimate from one scan, starting where the last one ended."""
-        found = given(self.network, readings, self._instruments)
+        found = given(self.network, readings, self._tags)
         values, sigmas = self._in_order(found)
         findings = list(found.findings)
         problem = self.problem(found.exact, sigmas)

@@ -289,8 +289,7 @@ def from_pressures(f: Frame, columns: Ints, pressures: Floats) -> Floats:
     start, end = g.ends()
     n = len(g.names)
     ones, few = np.ones(len(start)), 1e-6  # a node that hangs on no reading takes the mean of all
-    joined = coo_array((ones, (start, end)), shape=(n, n)).tocsr()
-    joined += joined.T
+    joined = coo_array((np.r_[ones, ones], (np.r_[start, end], np.r_[end, start])), shape=(n, n)).tocsr()
     pull = np.full(n, few)
     want = np.full(n, float(np.mean(pressures)))
     at = columns - f.system.equations.columns["pressure"].first

@@ -21,7 +21,7 @@ from serai.estimate.meters import STATUS, Meter, dimension, readable
 from serai.known import Known
 from serai.network.instruments import instruments
 from serai.network.quantities import QUANTITIES
-from serai.telemetry.readings import Quality, Readings
+from serai.telemetry.readings import Quality, Readings, Register
 from serai.units import UNITS, to_si
 
 if TYPE_CHECKING:
@@ -91,17 +91,17 @@ def _unusable(network: Network, meter: Meter, value: float, sigma: float) -> Fin
     return None
 
 
-def given(network: Network, readings: Any, known: Mapping[str, Instrument] | None = None) -> Given:
+def given(network: Network, readings: Any, known: Tags | None = None) -> Given:
     """Return readings of any accepted form as meters, values and sigmas.
 
     readings  Knowns (sigma 0 holds exactly), a `Readings` batch with the case's instruments, a table (DataFrame, or the
               path of a CSV file)
-    known     the instruments by their tags, where they are at hand
+    known     the instruments, where they are laid out already
     """
     if isinstance(readings, Given):
         return readings
     if known is None:
-        known = by_tag(network)
+        known = Tags(network)
     if isinstance(readings, Readings):
         return from_batch(network, readings, known)
     if isinstance(readings, (str, os.PathLike)):
@@ -122,36 +122,67 @@ def from_knowns(network: Network, knowns: Iterable[Known]) -> Given:
     return out
 
 
-def by_tag(network: Network) -> dict[str, Instrument]:
-    """Return the instruments of a case by their tags."""
-    return {i.tag: i for i in instruments(network)}
+class Tags:
+    """The instruments of a case, laid out once so that a scan is a matter of arrays.
+
+    meters, instruments   in the order of the case (n,)
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.instruments = instruments(network)
+        self.meters = [meter_of(i) for i in self.instruments]
+        self.number = {m.tag: k for k, m in enumerate(self.meters)}
+        self._sigma = np.array([i.sigma for i in self.instruments], float)
+        self._share = np.array([i.share for i in self.instruments], float)
+        weighed = [m.quantity not in STATUS and readable(network, m.quantity, m.where) for m in self.meters]
+        self._weighed = np.array(weighed, bool)
+        self._of: tuple[Register, NDArray[np.intp]] = (Register(), np.empty(0, np.intp))
+
+    def of(self, register: Register) -> NDArray[np.intp]:
+        """Return the instrument of every number of a register (n,), -1 = none."""
+        if self._of[0] is not register or len(self._of[1]) != len(register):
+            self._of = register, np.array([self.number.get(tag, -1) for tag in register], np.intp)
+        return self._of[1]
+
+    def sigmas(self, which: NDArray[np.intp], values: Floats) -> Floats:
+        """Return the standard deviations [SI] of readings (n,); nan for a part that is negative or not said."""
+        sigma, share = self._sigma[which], self._share[which]
+        good = (sigma >= 0.0) & (share >= 0.0)
+        return np.where(good, np.hypot(sigma, share * values), nan)
+
+    def plain(self, which: NDArray[np.intp], values: Floats, sigmas: Floats) -> NDArray[np.bool_]:
+        """Tell which readings (n,) are fit to be weighed as they are."""
+        return np.asarray(self._weighed[which] & np.isfinite(values) & np.isfinite(sigmas) & (sigmas > 0.0), bool)
 
 
-def from_batch(network: Network, batch: Readings, known: Mapping[str, Instrument]) -> Given:
-    """Take the latest usable reading of each tag, with the sigma of its instrument."""
+def from_batch(network: Network, batch: Readings, known: Tags) -> Given:
+    """Take the latest reading of each tag, with the sigma of its instrument."""
     out = Given()
-    bad = (batch.quality & ~np.uint16(int(TOLERATED))) != 0
-    order = np.argsort(batch.time, kind="stable")
-    latest = dict(zip(batch.tag[order].tolist(), order.tolist(), strict=True))  # the last one of each tag stays
-    strangers, spoilt = [], []
-    for number, row in sorted(latest.items()):
-        tag = batch.register[number]
-        instrument = known.get(tag)
-        if instrument is None:
-            strangers.append(tag)
-        elif bad[row]:
-            spoilt.append(f"{tag} ({said(int(batch.quality[row]))})")
-        else:
-            value = float(batch.value[row])
-            out.add(network, meter_of(instrument), value, sigma_of(instrument, value))
+    order = np.argsort(batch.time, kind="stable")[::-1]
+    numbers, first = np.unique(batch.tag[order], return_index=True)
+    rows, which = order[first], known.of(batch.register)[numbers]
+    bad = (batch.quality[rows] & ~np.uint16(int(TOLERATED))) != 0
+    strangers = [batch.register[int(n)] for n in numbers[which < 0]]
+    spoilt = [
+        f"{batch.register[int(n)]} ({said(int(q))})"
+        for n, q in zip(numbers[bad & (which >= 0)], batch.quality[rows][bad & (which >= 0)], strict=True)
+    ]
+    mine = (which >= 0) & ~bad
+    rows, which = rows[mine], which[mine]
+    values = batch.value[rows]
+    sigmas = known.sigmas(which, values)
+    plain = known.plain(which, values, sigmas)
+    out.meters = [known.meters[k] for k in which[plain].tolist()]
+    out.values, out.sigmas = values[plain].tolist(), sigmas[plain].tolist()
+    for k, value, sigma in zip(which[~plain].tolist(), values[~plain].tolist(), sigmas[~plain].tolist(), strict=True):
+        out.add(network, known.meters[k], value, sigma)
     if strangers:
         text = f"no instrument of {network.name} has the tag {some(strangers)}; set aside"
         out.findings.append(Finding("unknown", tuple(strangers), text, set_aside=True))
     if spoilt:
         tags = tuple(s.rsplit(" (", 1)[0] for s in spoilt)
-        out.findings.append(
-            Finding("quality", tags, f"bad by their quality: {some(spoilt)}; set aside", set_aside=True)
-        )
+        text = f"bad by their quality: {some(spoilt)}; set aside"
+        out.findings.append(Finding("quality", tags, text, set_aside=True))
     return out
 
 
@@ -185,7 +216,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise CaseError(str(path), [Mistake(path.name, 0, "", f"is no table: {error}")]) from None
 
 
-def from_table(network: Network, table: pd.DataFrame, known: Mapping[str, Instrument], name: str = "readings") -> Given:
+def from_table(network: Network, table: pd.DataFrame, known: Tags, name: str = "readings") -> Given:
     """Read a table: value and unit, and tag, or quantity and where with sigma (in the same unit).
 
     A row that cannot be read is set aside with a finding that names it; a table without the columns is refused.
@@ -212,13 +243,13 @@ def from_table(network: Network, table: pd.DataFrame, known: Mapping[str, Instru
     return out
 
 
-def _row(network: Network, known: Mapping[str, Instrument], cells: Mapping[Any, Any]) -> tuple[Meter, float, float]:
+def _row(network: Network, known: Tags, cells: Mapping[Any, Any]) -> tuple[Meter, float, float]:
     tag = str(cells.get("tag", "") or "")
-    instrument = known.get(tag)
+    instrument = known.instruments[known.number[tag]] if tag in known.number else None
     if instrument is None and not cells.get("quantity"):
         msg = f"no instrument of {network.name} has the tag {tag!r}"
         raise UnknownName(msg)
-    meter = meter_of(instrument) if instrument else Meter(str(cells["quantity"]), str(cells["where"]), tag)
+    meter = known.meters[known.number[tag]] if instrument else Meter(str(cells["quantity"]), str(cells["where"]), tag)
     unit = cells.get("unit")
     unit = str(unit) if isinstance(unit, str) and unit else (instrument.unit if instrument else "")
     _fits(meter, unit)
