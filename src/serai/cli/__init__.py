@@ -14,9 +14,10 @@ import typer
 from serai.cli.command import Settings
 from serai.cli.network import check, convert
 from serai.cli.simulate import outages, replay, run, steady
+from serai.cli.state import estimate
 from serai.cli.telemetry import collect, field
 
-COMMANDS = (run, check, convert, steady, outages, replay, field, collect)
+COMMANDS = (run, check, convert, steady, outages, replay, estimate, field, collect)
 
 app = typer.Typer(
     name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
