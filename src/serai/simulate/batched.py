@@ -456,7 +456,7 @@ class _Job:
         for variable, dim, quantity in KEPT:
             if dim not in dims:
                 continue
-            columns = self._columns_of(quantity) if quantity in c else {}
+            columns = columns_of(self.system, quantity) if quantity in c else {}
             of = np.array([columns.get(n, -1) for n in dims[dim]], np.intp)
             full = self.X[:, np.maximum(of, 0)]
             full[:, of < 0] = np.nan
@@ -466,19 +466,26 @@ class _Job:
             variables[variable] = (("scenario", dim), full)
         return variables
 
-    def _columns_of(self, quantity: str) -> dict[str, int]:
-        """Return the column that stands for each element in a result."""
-        system = self.system
-        block = system.equations.columns[quantity]
-        if quantity == "flow":
-            first: dict[str, int] = {}
-            for k, e in enumerate(system.gas.edges):
-                if e.kind in JOINING:
-                    first.setdefault(e.element, block.first + k)
-            return first
-        if quantity in ("magnitude", "angle"):
-            return {b: block.first + n for b, n in system.power.bus_of.items() if n >= 0}
-        return block.index
+
+def columns_of(system: System, quantity: str) -> dict[str, int]:
+    """Return the column that stands for each element in a result."""
+    block = system.equations.columns[quantity]
+    if quantity == "flow":
+        first: dict[str, int] = {}
+        for k, e in enumerate(system.gas.edges):
+            if e.kind in JOINING:
+                first.setdefault(e.element, block.first + k)
+        return first
+    if quantity in ("magnitude", "angle"):
+        return {b: block.first + n for b, n in system.power.bus_of.items() if n >= 0}
+    return block.index
+
+
+def solved(prepared: Prepared, table: Floats) -> _Job:
+    """Return the states of every row of a table (n_scenario, n_given), with what became of them."""
+    job = _Job(prepared, table)
+    job.run()
+    return job
 
 
 def fits(columns: Sequence[tuple[str, str]], outputs: Sequence[str] | None) -> bool:

@@ -30,8 +30,9 @@ import xarray as xr
 from xarray.indexes import PandasIndex
 
 from serai.errors import SeraiError, UnknownName
-from serai.known import Known
+from serai.known import Event, Known, Series
 from serai.simulate.batched import GasSolver, fits
+from serai.simulate.days import DayPlan, DaySolver, day_plan, element_and_time
 from serai.simulate.ensemble_parts import AHEAD, Parts, Summary, in_order
 from serai.simulate.extract import names_of
 from serai.simulate.labelled import UNITS, Labelled
@@ -62,6 +63,7 @@ STATUS = np.array(["solved", "refused by physics", "no answer", "bad input"])
 FAST_OUTPUTS = ("magnitude", "angle")
 TOLERANCE = 1e-8  # of the recomputed mismatch: per unit of the base power, of the total supply, of the highest pressure
 AT_ONCE = 16_384  # scenarios between two reports of progress
+DAYS = 64  # days of a part or of a worker's piece
 CHUNK = 1_024  # scenarios of a part or of a worker's piece: more than 50 ms of work on all but the smallest grids
 
 
@@ -103,8 +105,12 @@ def ensemble(
     network: Network,
     scenarios: Any,
     *,
-    knowns: Iterable[Known] = (),
+    knowns: Iterable[Known | Series] = (),
     hour: float | None = None,
+    hours: float | None = None,
+    step: str | float = "15min",
+    events: Iterable[Event] = (),
+    cell: float | None = None,
     q_limits: bool = True,
     outputs: Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
@@ -113,14 +119,18 @@ def ensemble(
     chunk: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> EnsembleResult:
-    """Solve the steady state of every scenario of a table.
+    """Solve the steady state of every scenario of a table, or with `hours` simulate a day of each.
 
     network    with its own set-points and `knowns`: the base, from which every scenario starts
     scenarios  DataFrame, dict of columns, or (columns, array (n_scenarios, n_columns)); columns are "quantity@element"
                or (quantity, element), values SI. With `to` also an iterable of such tables.
 
     Other arguments
-    hour       take the profiles at this hour [h]; None = the day's mean
+    hour       take the profiles at this hour [h]; None = the day's mean; of days, the local time of the start
+    hours      length of a day [h]; None = steady states. Columns of days may be "quantity@element@06:00": from then on
+    step       time step of days, "15min" or seconds
+    events     of days: what happens in all scenarios, on a step; knowns may hold Series
+    cell       of days: longest pipe cell [m]
     q_limits   let generators that run out of reactive power give up their voltage
     outputs    result arrays to keep; None = magnitude and angle for a grid alone, else all
     tolerance  of each mismatch, per unit of the case's scales
@@ -132,7 +142,16 @@ def ensemble(
     Raises UnknownName for a column that the network does not have and SeraiError for a table that is none. A value that
     is missing, a scenario without an answer, or one that physics refuses is a status and a reason of that scenario.
     """
-    options = {"knowns": tuple(knowns), "hour": hour, "q_limits": q_limits, "outputs": outputs, "tolerance": tolerance}
+    day = None
+    if hours is not None:
+        day = day_plan(
+            hours, step, knowns=tuple(knowns), events=tuple(events), cell=cell, start_hour=hour, q_limits=q_limits
+        )  # fmt: skip
+        knowns, chunk = [k.at(0.0) if isinstance(k, Series) else k for k in knowns], chunk or DAYS
+    options = {
+        "knowns": tuple(knowns), "hour": hour, "q_limits": q_limits, "outputs": outputs, "tolerance": tolerance,
+        "day": day,
+    }  # fmt: skip
     prepared = Ensemble(network, **options)  # type: ignore[arg-type]  # of mixed types, each as its argument
     if executor is None and to is None:
         return prepared.run(scenarios, progress=progress)
@@ -233,14 +252,18 @@ class Ensemble:
         q_limits: bool = True,
         outputs: Sequence[str] | None = None,
         tolerance: float = TOLERANCE,
+        day: DayPlan | None = None,
     ) -> None:
+        self.day = day
         self.network, self.knowns, self.hour = network, tuple(knowns), hour
         self.q_limits, self.outputs, self.tolerance = q_limits, None if outputs is None else tuple(outputs), tolerance
         self._given = override(network, network.knowns(hour), self.knowns)
         self.system = System(network, self._given)
         self.base = Run(self.system, q_limits=q_limits)
         self.x = self.base.solve(cold=True).x
-        self.dims = names_of(network)
+        self.dims: dict[str, Any] = dict(names_of(network))
+        if day is not None:
+            self.dims["time"] = day.times
         self._indexes: dict[str, PandasIndex] = {}
         self._columns: tuple[Column, ...] | None = None
         self._header: Any = None
@@ -252,7 +275,7 @@ class Ensemble:
     def _lay_out(self) -> AcBatch | None:
         """Return the grid kernel where the network and the outputs fit it."""
         fixed = self.system.fix()
-        self._why_not = why_not(self.system, fixed)
+        self._why_not = why_not(self.system, fixed) if self.day is None else "days are not steady states"
         if not self._why_not and self.outputs is not None and set(self.outputs) - set(FAST_OUTPUTS):
             self._why_not = f"only {' and '.join(FAST_OUTPUTS)} come from the kernel"
         if self._why_not:
@@ -322,6 +345,8 @@ class Ensemble:
 
     def _made(self, columns: tuple[Column, ...]) -> Solver:
         self.reason_for_slow = self._why_not
+        if self.day is not None:
+            return DaySolver(self.network, columns, self.day)
         if self._grid is not None:
             plan = self._grid.layout.plan(columns)
             if not isinstance(plan, str):
@@ -340,9 +365,10 @@ class Ensemble:
         """Raise UnknownName or SeraiError, naming the column, for one that no scenario can have."""
         seen: set[Column] = set()
         for quantity, where in columns:
-            if where not in self.network:
+            element = where if self.day is None else element_and_time(self.network, where, self.day)[0]
+            if element not in self.network:
                 raise UnknownName(f"scenario column {quantity}@{where}: {self.network.name} has no element {where!r}")
-            checked(self.network, [Known(quantity, where, 1.0)])
+            checked(self.network, [Known(quantity, element, 1.0)])
             if (quantity, where) in seen:
                 raise SeraiError(f"scenario column {quantity}@{where} stands twice in the table")
             seen.add((quantity, where))
@@ -394,7 +420,7 @@ class Ensemble:
         data: dict[str, Any] = {
             name: (("scenario", *dims), values, {"units": UNITS[name][0], "long_name": UNITS[name][1]})
             for name, (dims, values) in found.variables.items()
-            if self.outputs is None or name in self.outputs
+            if self.outputs is None or name in (*self.outputs, "ledger_error")
         }
         data["status"] = ("scenario", STATUS[found.status])
         data["mismatch"] = ("scenario", found.mismatch, {"units": "1", "long_name": "recomputed, largest"})

@@ -127,6 +127,7 @@ UNITS = {
     "linepack_total": ("kg", "gas in all pipes"),
     "fuel_total": ("kg s-1", "fuel of all drives"),
     "losses": ("W", "active power lost in the grid"),
+    "ledger_error": ("1", "gas that the ledger of the day does not account for, over what passes"),
 }
 
 

@@ -72,7 +72,7 @@ def transient(
     """
     length, dt = 3600.0 * float(hours), seconds(step)
     events = sorted(events, key=lambda e: e.time)
-    _check_times(length, dt, events)
+    check_times(length, dt, events)
     job = Running(network, tuple(knowns), tuple(events), cell=cell, start_hour=start_hour, q_limits=q_limits)
     n = round(length / dt)
     results = np.arange(n + 1) * dt
@@ -89,7 +89,8 @@ def transient(
     return job.result()
 
 
-def _check_times(length: float, dt: float, events: Sequence[Event]) -> None:
+def check_times(length: float, dt: float, events: Sequence[Event]) -> None:
+    """Raise BadTimes for a horizon [s], a step [s] and events that do not fit."""
     if not (dt > 0.0 and length > 0.0):
         msg = f"the horizon ({length:g} s) and the step ({dt:g} s) must be above 0"
         raise BadTimes(msg)
