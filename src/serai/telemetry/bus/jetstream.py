@@ -45,6 +45,7 @@ async def connect(
     keep_for: Sequence[str] = ("historian",),
     window: int = 64,
     most_bytes: int = 8 << 30,
+    again_after: float = 10.0,
     **options: Any,
 ) -> JetStream:
     """Return a bus on NATS servers (`nats://host:4222`), with its stream and its subscribers' positions made.
@@ -52,10 +53,11 @@ async def connect(
     keep_for     subscribers for whom everything is kept from now on, whether they are there or not
     window       messages on the way that the server has not acknowledged; then `publish` waits
     most_bytes   of the stream; a full stream makes publishers wait
+    again_after  [s] until a batch that was handed out and not marked as done comes again
     options      go to `nats.connect`: `tls`, `user`, `password`, `user_credentials`, ...
     Raises SeraiError when no server answers now; later losses are mended by themselves.
     """
-    bus = JetStream(stream, tuple(keep_for), window, most_bytes)
+    bus = JetStream(stream, tuple(keep_for), window, most_bytes, again_after)
     try:
         await bus.open(servers, options)
     except LOST as error:
@@ -68,8 +70,11 @@ async def connect(
 class JetStream:
     """A bus on a JetStream stream; `connect` makes it."""
 
-    def __init__(self, stream: str, keep_for: tuple[str, ...], window: int, most_bytes: int) -> None:
-        self.stream, self.keep_for, self.most_bytes = stream, keep_for, most_bytes
+    def __init__(
+        self, stream: str, keep_for: tuple[str, ...], window: int, most_bytes: int, again_after: float
+    ) -> None:
+        self.stream, self.keep_for = stream, keep_for
+        self.most_bytes, self.again_after = most_bytes, again_after
         self.counts = Counts(f"bus {stream}")
         self._window = asyncio.Semaphore(window)
         self._on_the_way: set[asyncio.Task[None]] = set()
@@ -123,7 +128,7 @@ class JetStream:
                 durable_name=name,
                 deliver_policy=api.DeliverPolicy.ALL,
                 ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=30,
+                ack_wait=self.again_after,
                 max_deliver=-1,
                 max_ack_pending=4096,
             )
@@ -175,7 +180,7 @@ class JetStream:
         while not self._closed:
             try:
                 headers = {str(api.Header.MSG_ID.value): batch.id}
-                await self._context().publish(subject, content, timeout=5, headers=headers)
+                await self._context().publish(subject, content, timeout=2, headers=headers)
             except LOST as error:
                 self.counts.add(f"sent again: {type(error).__name__}")
                 await asyncio.sleep(wait)

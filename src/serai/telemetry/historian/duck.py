@@ -236,7 +236,10 @@ class Duck:
     def entries(self, batches: Sequence[str]) -> dict[str, Entry]:
         """Return the lines of the ledger of those batch ids that are in it."""
         names = ", ".join(_quoted(b) for b in batches)
-        found = self._ask_beside(f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")[0]
+        with self._or_not_stored(), self._write:  # a part of storing, with its errors
+            sql = f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})"
+            found = self._ask(self._storing, sql)
+            self._storing.rollback()
         return {line["batch"]: entry_of(line) for line in found.to_pylist()}
 
     def ledger(self) -> pa.Table:

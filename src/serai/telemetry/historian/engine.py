@@ -93,7 +93,7 @@ class Engine(Protocol):
         ...
 
     def entries(self, batches: Sequence[str]) -> dict[str, Entry]:
-        """Return the lines of the ledger of those batch ids that are in it."""
+        """Return the lines of the ledger of those batch ids that are in it. Raises NotStored, as `store` does."""
         ...
 
     def ledger(self) -> pa.Table:

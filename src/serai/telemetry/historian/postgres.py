@@ -223,7 +223,8 @@ class Postgres:
     def entries(self, batches: Sequence[str]) -> dict[str, Entry]:
         """Return the lines of the ledger of those batch ids that are in it."""
         names = ", ".join(_quoted(b) for b in batches)
-        found = self._ask(f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")
+        with self._transaction() as connection:  # a part of storing, with its errors
+            found = _ask(connection, f"SELECT {', '.join(LEDGER.names)} FROM ledger WHERE batch IN ({names})")
         return {line["batch"]: entry_of(line) for line in found.to_pylist()}
 
     def ledger(self) -> pa.Table:

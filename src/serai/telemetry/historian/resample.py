@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from serai.errors import BadTimes, SeraiError
 from serai.telemetry.readings import MICROSECONDS, Quality, Readings
@@ -30,6 +29,7 @@ from serai.telemetry.readings import MICROSECONDS, Quality, Readings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import xarray as xr
     from numpy.typing import NDArray
 
 # readings with one of these are not used as values; a substituted or late one is, and says so in its quality
@@ -97,6 +97,8 @@ class Resampled:
 
     def to_xarray(self) -> xr.Dataset:
         """Return it as a dataset of dims tag and time."""
+        import xarray as xr  # noqa: PLC0415 - slow to import, and writers and readers of history do without
+
         dims = ("tag", "time")
         return xr.Dataset(
             {"value": (dims, self.value), "share": (dims, self.share), "bad": (dims, self.bad)},
