@@ -65,8 +65,8 @@ class Dense:
     def _sums(self, x):
         c, rows = self.eq.columns, []
         if "withdrawal" in c:
-            rows += self._balance("withdrawal", self.system.gas.node, (("supplies", "node", -1.0, "supplies"),
-                                                                       ("offtakes", "node", 1.0, "offtakes")))  # fmt: skip
+            terminals = (("supplies", "node", -1.0, "supplies"), ("offtakes", "node", 1.0, "offtakes"))
+            rows += self._balance("withdrawal", self.system.gas.node, terminals)
         for side in ("active", "reactive") if "angle" in c else ():
             rows += self._balance(f"{side}_withdrawal", self.system.power.bus_of, (("loads", "bus", 1.0, side),))
         for column in self.positions:

@@ -6,10 +6,13 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import serai as sr
 from serai.errors import CaseError, NotClosed, SeraiError, UnknownName
 from serai.estimate import Estimator, estimate
+from serai.estimate.given import given as given_readings
 from serai.known import Known
 from serai.network.instruments import instruments
 from serai.simulate.measured import measured
@@ -294,3 +297,27 @@ def test_unknown_names():
     with pytest.raises(UnknownName, match="have no 'glow' to measure"):
         found.sigma("glow", "Gedaim")
     assert estimate(net, [Known("pressure", "Atlantis", 5e6, 5e3)]).findings[0].kind == "unknown"
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Galkynysh PT", "Nobody", "", "Malay PT", "Malay CS FT"]),
+            st.sampled_from(["pressure", "flow", "", "temperature", "open", "glow"]),
+            st.sampled_from(["Gedaim", "Malay CS", "", "Atlantis"]),
+            st.one_of(st.floats(width=32), st.text(max_size=4)),
+            st.sampled_from(["bara", "", "mw", "furlong", "kg_per_s"]),
+            st.one_of(st.floats(width=32), st.just("")),
+        ),
+        max_size=6,
+    )
+)
+def test_no_table_crashes_the_reader(rows):
+    """Whatever stands in the cells: every row is either a reading fit to be weighed or named in a finding."""
+    net, *_ = country()
+    table = pd.DataFrame(rows, columns=["tag", "quantity", "where", "value", "unit", "sigma"])
+    found = given_readings(net, table)
+    assert len(found.meters) + len(found.exact) + len(found.findings) == len(rows)
+    assert np.isfinite(found.values).all()
+    assert all(s > 0.0 for s in found.sigmas)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SHOWN = 8  # readings that are printed, the worst first
 FINDINGS = 20  # findings that are printed
 UNIT = {
-    "pressure": ("bara", 1e5), "pressure difference": ("bar", 1e5), "power": ("MW", 1e6), "reactive power": ("Mvar", 1e6),
-    "mass flow": ("kg/s", 1.0), "per unit": ("pu", 1.0), "angle": ("rad", 1.0),
+    "pressure": ("bara", 1e5), "pressure difference": ("bar", 1e5), "power": ("MW", 1e6),
+    "reactive power": ("Mvar", 1e6), "mass flow": ("kg/s", 1.0), "per unit": ("pu", 1.0), "angle": ("rad", 1.0),
 }  # fmt: skip
 Table = Annotated[
     Path,
@@ -36,7 +36,7 @@ def estimate(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate the state of gas and power from readings; exit code 1 when readings contradict each other or the laws."""
+    """Estimate the state of gas and power from readings; exit code 1 when one of them does not fit."""
     from serai.estimate import estimate as estimated
     from serai.network import read
 
@@ -62,11 +62,12 @@ def _worst(found: Estimate) -> list[int]:
 def _said(found: Estimate) -> list[str]:
     from serai.estimate.meters import dimension
 
+    place = f" ({found.worst})" if found.worst else ""
+    counted = f"{int(found.used.sum())} of {len(found.meters)} readings, redundancy {found.redundancy:.2f}"
+    fit = f"J {found.objective:.1f} on {found.degrees_of_freedom} degrees of freedom (p {found.chi_square:.3g})"
     lines = [
-        f"{found.network.name}: {int(found.used.sum())} of {len(found.meters)} readings, redundancy "
-        f"{found.redundancy:.2f}, {len(found.critical)} critical meters",
-        f"J {found.objective:.1f} on {found.degrees_of_freedom} degrees of freedom (p {found.chi_square:.3g}); "
-        f"mismatch {found.mismatch:.1e}{f' ({found.worst})' if found.worst else ''}",
+        f"{found.network.name}: {counted}, {len(found.critical)} critical meters",
+        f"{fit}; mismatch {found.mismatch:.1e}{place}",
     ]
     if not found.converged:
         lines.append(f"NO ESTIMATE: {found.reason}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serai.errors import NotClosed, SeraiError
-from serai.estimate.doubts import Memory, confirmed_units, stuck_stations, wrong_units
+from serai.estimate.doubts import Memory, stuck_stations, wrong_units
 from serai.estimate.findings import Finding, some
 from serai.estimate.frame import Laws, frame, from_pressures
 from serai.estimate.given import Tags, aligned, given, sigma_of
@@ -110,8 +110,7 @@ class Estimator:
         used[list(suspects)] = False
         weight = np.asarray(np.where(used, 1.0 / sigmas**2, 0.0), np.float64)
         answer = self._search(problem, values, weight)
-        made = self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck))
-        return self._with_findings(made, suspects)
+        return self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck), suspects)
 
     def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None, *, residuals: bool = False) -> Snapshots:
         """Estimate many snapshots of a grid at once, eight a lane and on all threads.
@@ -198,6 +197,7 @@ class Estimator:
     def _result(
         self, problem: Problem, answer: Answer, read: tuple[Floats, Floats, Flags, Floats],
         findings: tuple[Finding, ...],
+        suspects: dict[int, tuple[float, str]],
     ) -> Estimate:  # fmt: skip
         values, sigmas, used, weight = read
         system = problem.frame.system
@@ -214,21 +214,8 @@ class Estimator:
             findings = (*findings, Finding("not converged", (), text))
         return Estimate(
             system.network, self.meters, values, sigmas, used, answer.residuals, answer.x, converged,
-            reason, answer.steps, mismatches, findings, problem, weight, answer.multipliers,
+            reason, answer.steps, mismatches, findings, suspects, problem, weight, answer.multipliers,
         )  # fmt: skip
-
-    def _with_findings(self, made: Estimate, suspects: dict[int, tuple[float, str]]) -> Estimate:
-        """Add what the estimate itself says about its readings: units confirmed, and what no reading tells."""
-        more = []
-        if suspects:
-            more += confirmed_units(self.meters, made.values, made.sigmas, made.estimated, suspects)
-        if made.unobservable:
-            names = tuple(dict.fromkeys(name for _, name in made.unobservable))
-            listed = [f"{q.replace('_', ' ')} of {n}" for q, n in made.unobservable]
-            text = f"too few readings: nothing tells the {some(listed)}; the rest is estimated"
-            more.append(Finding("too few", names, text))
-        object.__setattr__(made, "findings", (*made.findings, *more))
-        return made
 
 
 def _contradictions(laws: Laws) -> None:

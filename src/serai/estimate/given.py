@@ -83,6 +83,9 @@ def _unusable(network: Network, meter: Meter, value: float, sigma: float) -> Fin
         return Finding(
             "unknown", (name,), f"{name}: {kind} have no {meter.quantity!r} to read; set aside", set_aside=True
         )
+    if meter.quantity == "temperature":
+        text = f"{name}: the temperature of the gas is the case's own, not estimated; set aside"
+        return Finding("unknown", (name,), text, set_aside=True)
     if not isfinite(value):
         return Finding("not a number", (name,), f"{name} reads {value}: no usable number; set aside", set_aside=True)
     if not (isfinite(sigma) and sigma > 0.0) and meter.quantity not in STATUS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from math import inf, isfinite
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -13,6 +14,8 @@ import pandas as pd
 from scipy.stats import chi2, norm
 
 from serai.errors import UnknownName
+from serai.estimate.doubts import confirmed_units
+from serai.estimate.findings import Finding, some
 from serai.estimate.meters import Functions, Meter, readable
 from serai.estimate.observe import untold
 from serai.network.quantities import measurable_of
@@ -23,7 +26,6 @@ from serai.simulate.labelled import Result
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from serai.estimate.findings import Finding
     from serai.estimate.problem import Problem, Sight
     from serai.known import Known
     from serai.network import Network
@@ -68,7 +70,8 @@ class Estimate:
     estimated    what each meter would read in the estimated state, SI (n,); nan where that is not observable
     converged    whether the search ended; `reason` says why not
     mismatch     largest mismatch of the laws, recomputed outside the solver; `worst` names its place
-    findings     what is wrong with the readings
+    noted        what was found in the readings before the search, suspects  those set aside for their unit
+    findings     all that is wrong with the readings
     x            all columns of the equations, SI (n_column,)
     steps        Gauss-Newton steps
     """
@@ -84,10 +87,12 @@ class Estimate:
     reason: str
     steps: int
     mismatches: dict[str, tuple[float, str]]
-    findings: tuple[Finding, ...]
+    noted: tuple[Finding, ...]
+    suspects: dict[int, tuple[float, str]]
     problem: Problem
     weight: Floats
     scaled_multipliers: Floats = field(default_factory=lambda: np.empty(0))
+    token: int = field(default_factory=count(1).__next__)  # whose factors the problem holds
 
     def __repr__(self) -> str:
         """Say what it is in one line."""
@@ -142,6 +147,17 @@ class Estimate:
         hidden = np.zeros(len(self.meters), bool)
         hidden[p.functions.rows[blind]] = True
         return np.where(hidden | p.functions.idle, np.nan, p.h)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the readings, and what they do not tell."""
+        more = confirmed_units(self.meters, self.values, self.sigmas, self.estimated, self.suspects)
+        if self.unobservable:
+            names = tuple(dict.fromkeys(name for _, name in self.unobservable))
+            listed = [f"{q.replace('_', ' ')} of {n}" for q, n in self.unobservable]
+            text = f"too few readings: nothing tells the {some(listed)}; the rest is estimated"
+            more.append(Finding("too few", names, text))
+        return (*self.noted, *more)
 
     @cached_property
     def omega(self) -> Floats:
@@ -302,7 +318,7 @@ class Estimate:
 
     def _ready(self) -> Problem:
         """Return the problem with its factors at this estimate: another scan may have used it since."""
-        self.problem.hold(self.x, self.weight, id(self))
+        self.problem.hold(self.x, self.weight, self.token)
         return self.problem
 
     @cached_property
