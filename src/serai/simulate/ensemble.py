@@ -21,6 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
+from threading import local
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -64,6 +67,7 @@ FAST_OUTPUTS = ("magnitude", "angle")
 TOLERANCE = 1e-8  # of the recomputed mismatch: per unit of the base power, of the total supply, of the highest pressure
 AT_ONCE = 16_384  # scenarios between two reports of progress
 DAYS = 64  # days of a part or of a worker's piece
+SAMPLE, LEAST_WORK = 128, 0.05  # scenarios that tell how long a piece takes; s that it must
 CHUNK = 1_024  # scenarios of a part or of a worker's piece: more than 50 ms of work on all but the smallest grids
 
 
@@ -156,7 +160,7 @@ def ensemble(
     if executor is None and to is None:
         return prepared.run(scenarios, progress=progress)
     if to is None:
-        return _shared(prepared, options, scenarios, executor=executor, chunk=chunk or CHUNK, progress=progress)
+        return _shared(prepared, options, scenarios, executor=executor, chunk=chunk, progress=progress)
     return _stored(prepared, options, scenarios, executor=executor, to=to, chunk=chunk or CHUNK, progress=progress)
 
 
@@ -171,12 +175,13 @@ def _tables(prepared: Ensemble, scenarios: Any, chunk: int) -> Iterator[tuple[tu
 
 
 def _shared(
-    prepared: Ensemble, options: dict[str, Any], scenarios: Any, *, executor: Any, chunk: int,
+    prepared: Ensemble, options: dict[str, Any], scenarios: Any, *, executor: Any, chunk: int | None,
     progress: Callable[[float], None] | None,
 ) -> EnsembleResult:  # fmt: skip
     """Solve one table by the workers of an executor."""
     columns, values, labels = prepared.read(scenarios)
-    prepared.solver(columns)  # so that a bad column is refused before any work goes out
+    solver = prepared.solver(columns)  # so that a bad column is refused before any work goes out
+    chunk = chunk or _worthwhile(solver, values)
     key = uuid4().hex
     pieces = (
         (key, prepared.network, options, columns, np.ascontiguousarray(values[k : k + chunk]))
@@ -193,15 +198,24 @@ def _shared(
 def _solved(piece: tuple[str, Network, dict[str, Any], tuple[Column, ...], Floats]) -> Found:
     """Solve a piece of a table in a worker, which keeps what it prepared for the next piece."""
     key, network, options, columns, values = piece
-    if key not in _PREPARED:
-        _PREPARED.clear()
-        _PREPARED[key] = Ensemble(network, **options)
-    found = _PREPARED[key].solver(columns).solve(values)
+    if getattr(_PREPARED, "key", "") != key:
+        _PREPARED.key, _PREPARED.ensemble = key, Ensemble(network, **options)
+    found: Found = _PREPARED.ensemble.solver(columns).solve(values)
     found.room = None
     return found
 
 
-_PREPARED: dict[str, Ensemble] = {}
+_PREPARED = local()  # what a thread of a worker has prepared: its buffers serve one piece at a time
+
+
+def _worthwhile(solver: Solver, values: Floats) -> int:
+    """Return how many scenarios make a piece of work that is worth a journey to a worker."""
+    if len(values) <= CHUNK:
+        return CHUNK
+    solver.solve(values[:SAMPLE])
+    begin = perf_counter()
+    solver.solve(values[:SAMPLE])
+    return max(CHUNK, ceil(LEAST_WORK / (perf_counter() - begin) * SAMPLE))
 
 
 def _stored(

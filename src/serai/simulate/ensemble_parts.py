@@ -44,12 +44,14 @@ def in_order(executor: Any, work: Callable[[Any], Any], pieces: Iterable[Any]) -
             if not waiting:
                 return
             piece, future = waiting.popleft()
+            if future is None:
+                yield work(piece)
+                continue
             try:
-                if future is None:
-                    yield work(piece)
-                    continue
                 result = future.result()
-            except (BrokenExecutor, CancelledError, ConnectionError):
+            except Exception as error:
+                if not _lost(error):
+                    raise
                 result = work(piece)
             yield result
     finally:
@@ -60,10 +62,17 @@ def in_order(executor: Any, work: Callable[[Any], Any], pieces: Iterable[Any]) -
 
 def _submitted(executor: Any, work: Callable[[Any], Any], piece: Any) -> Any:
     """Return the future of a piece; None where the executor takes no more work."""
+    dask = hasattr(executor, "scatter")  # its client would take equal pieces for one
     try:
-        return executor.submit(work, piece)
+        return executor.submit(work, piece, **({"pure": False} if dask else {}))
     except (BrokenExecutor, RuntimeError):
         return None
+
+
+def _lost(error: Exception) -> bool:
+    """Whether an error says that a worker is gone, not that its work is wrong."""
+    gone = isinstance(error, BrokenExecutor | CancelledError | ConnectionError)
+    return gone or type(error).__module__.partition(".")[0] == "distributed"  # KilledWorker and its like
 
 
 class Summary:
