@@ -39,4 +39,5 @@ def main():
             print(json.dumps(frame, separators=(",", ":")))
 
 
-main()
+if __name__ == "__main__":
+    main()

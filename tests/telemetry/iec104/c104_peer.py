@@ -166,4 +166,5 @@ def main():
     end.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 """A peer made of nothing but octets, for tests of what a link does with what no good peer would send."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager, suppress
 
 from serai.telemetry.iec104.apci import Frame, Function, frame, i_frame, s_frame, split, u_frame
@@ -84,8 +85,13 @@ class RawPeer:
 
 
 @asynccontextmanager
-async def raw(port, host="127.0.0.1", local=None):
-    reader, writer = await asyncio.open_connection(host, port, local_addr=(local, 0) if local else None)
+async def raw(port, local="", buffer=None):
+    end = socket.socket()
+    if buffer:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    end.bind((local, 0))
+    end.connect(("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=end, limit=buffer or 2**16)
     try:
         yield RawPeer(reader, writer)
     finally:

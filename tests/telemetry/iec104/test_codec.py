@@ -359,5 +359,5 @@ def test_times_and_values_that_cannot_be_trusted_are_marked():
 
 
 def test_sizes_that_no_standard_knows_are_refused():
-    with pytest.raises(ValueError, match="octets"):
+    with pytest.raises(SeraiError, match="octets"):
         Sizes(address=4)

@@ -407,6 +407,8 @@ def test_control_rooms_have_buffers_of_their_own():
                     await update(7, [3], [float(value)])
                 assert [row[2] for row in await all_of(one, 50)] == list(range(50))
                 assert field.station.counts["points dropped: peer away, buffer full"] == 11
+                assert field.station.kept["two"].counts["points dropped: peer away, buffer full"] == 11
+                assert field.station.kept["one"].counts["points acknowledged"] <= 51
                 async with field.room(local="127.0.0.2") as two:
                     assert [row[2] for row in await all_of(two, 40)] == list(range(10, 50))
                     await update(7, [3], [99.0])

@@ -34,13 +34,26 @@ if TYPE_CHECKING:
 CROWD = 32  # connections at once
 
 
+class PartCounts(Counts):
+    """The counts of one peer, which are counted for the whole station too."""
+
+    def __init__(self, of: str, whole: Counts) -> None:
+        super().__init__(of)
+        self.whole = whole
+
+    def add(self, name: str, n: int = 1) -> None:
+        """Count `n` more of what `name` says, here and for the station."""
+        super().add(name, n)
+        self.whole.add(name, n)
+
+
 class Session:
     """One controlling station that is connected: its link, its buffer, and the requests that wait for an answer."""
 
     def __init__(self, station: ControlledStation, host: str) -> None:
         self.station, self.host = station, host
         self.peer = host
-        self.outbox = Outbox(station.buffer, station.counts)
+        self.outbox = Outbox(station.buffer, PartCounts(f"{station.name} <- {host}", station.counts))
         self.link = Link(
             self, self.outbox, station.settings, controlling=False, name=f"{station.name} <- {host}",
             watch=station.watch,
@@ -55,6 +68,7 @@ class Session:
             peer = admitted(self.station.peers, self.host, shown)
             self.peer = peer.name
             self.outbox = link.outbox = self.station.kept[peer.name]
+            link.counts = self.outbox.counts
         self.run(self._answer())
 
     def started(self, _link: Link, /) -> None:
@@ -133,7 +147,8 @@ class ControlledStation:
     settings    of the links;  buffer   ASDUs that may wait for one peer;  timed   see `Image`
     select_timeout, command_age   seconds, see `Selections`
     watch       sees every frame and violation
-    counts      what happened, by name; `images` hold the last values by common address
+    counts      what happened, by name; of one peer: `kept[peer].counts` or `session.outbox.counts`
+    images      the last values by common address;  kept   the buffers of peers, by name;  sessions   who is connected
     """
 
     def __init__(
@@ -190,7 +205,8 @@ class ControlledStation:
         self._socket = listening
         self.announced.clear()
         for peer in self.peers:
-            self.kept.setdefault(peer.name, Outbox(self.buffer, self.counts))
+            if peer.name not in self.kept:
+                self.kept[peer.name] = Outbox(self.buffer, PartCounts(f"{self.name} <- {peer.name}", self.counts))
         self._spawn(self._accept(listening))
 
     async def close(self) -> None:
@@ -261,7 +277,12 @@ class ControlledStation:
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, address = await loop.sock_accept(listening)
+            try:
+                connection, address = await loop.sock_accept(listening)
+            except OSError as error:  # no descriptor left, or the peer has gone already: the station goes on
+                self.counts.add(f"accept failed: {error.strerror}")
+                await asyncio.sleep(0.1)
+                continue
             host = str(address[0])
             if len(self.sessions) >= CROWD:
                 self._refuse(connection, host, Violation.CROWD, f"{CROWD} are connected")

@@ -12,7 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from serai.telemetry.iec104.apci import MODULO, Frame, Function, frame, i_frame, s_frame, split, u_frame
+from serai.errors import SeraiError
+from serai.telemetry.iec104.apci import LONGEST, MODULO, Frame, Function, frame, i_frame, s_frame, split, u_frame
 from serai.telemetry.iec104.asdu import Asdu, parse
 from serai.telemetry.iec104.faults import LinkLost, Malformed, PeerRefused, Violation
 from serai.telemetry.iec104.tls import identity, reason
@@ -52,10 +53,10 @@ class Settings:
         """Refuse what no link can run with."""
         if not (0 < self.k < MODULO and 0 < self.w <= self.k and self.inbox > 0):
             msg = f"k must be 1..32767, w 1..k and inbox above 0, got k={self.k}, w={self.w}, inbox={self.inbox}"
-            raise ValueError(msg)
+            raise SeraiError(msg)
         if not (min(self.t0, self.t1, self.t2, self.t3) > 0 and self.t2 < self.t1):
             msg = f"times must be above 0 and t2 below t1, got t1={self.t1}, t2={self.t2}, t3={self.t3}"
-            raise ValueError(msg)
+            raise SeraiError(msg)
 
 
 class Seen(NamedTuple):
@@ -198,13 +199,13 @@ class Link(asyncio.Protocol):
                 self._asked = {f: (self._heard, asked) for f, (_, asked) in self._asked.items()}
             self._tick()
 
-    def close(self, why: str, violation: Violation | None = None, text: str = "") -> None:
-        """End the connection; the first reason counts."""
+    def close(self, why: str, violation: Violation | None = None, text: str = "", octets: bytes = b"") -> None:
+        """End the connection; the first reason counts, `octets` are what was wrong."""
         if self._reason:
             return
         self._reason = why
         if violation is not None:
-            self.violated(violation, text, b"")
+            self.violated(violation, text, octets)
         if self._transport is not None:
             if violation is None and self._acknowledged_in != self._next_in:
                 self._acknowledge()
@@ -278,15 +279,16 @@ class Link(asyncio.Protocol):
             return
         self._heard = self.loop.time()
         asdus: list[Asdu] = []
+        octets = self._rest + data
         try:
-            apdus, whole = split(self._rest + data if self._rest else data)
-            self._rest = (self._rest + data)[whole:]
-            for apdu in apdus:
-                self._take(apdu, asdus)
+            apdus, whole = split(octets)
+            self._rest = octets[whole:]
+            for octets in apdus:
+                self._take(octets, asdus)
                 if self._reason:
                     break
         except Malformed as fault:
-            self.close(str(fault.violation), fault.violation, str(fault))
+            self.close(str(fault.violation), fault.violation, str(fault), octets[: LONGEST + 2])
         if asdus:
             self.owner.received(self, asdus, now())
         if not self._reason:

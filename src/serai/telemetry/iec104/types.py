@@ -13,6 +13,8 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from serai.errors import SeraiError
+
 
 class TypeId(IntEnum):
     """Type identification: M_ = monitor direction, C_ = control, P_ = parameter; T = with time tag."""
@@ -240,7 +242,7 @@ class Sizes:
         """Refuse sizes that no standard knows."""
         if self.cause not in (1, 2) or self.common_address not in (1, 2) or self.address not in (1, 2, 3):
             msg = f"{self}: cause takes 1 or 2 octets, common address 1 or 2, object address 1, 2 or 3"
-            raise ValueError(msg)
+            raise SeraiError(msg)
 
     @property
     def header(self) -> int:
