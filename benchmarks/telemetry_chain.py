@@ -38,7 +38,7 @@ from serai.telemetry.readings import MICROSECONDS, now
 TAGS, CORES = 20_000, (0, 1)
 DELAY, GROWTH = 1.0, 1.05  # bars
 EXACT = Metering(jitter=0.0, clock=0.0, dropout=0.0, invalid=0.0, latency=0.0)  # the chain is measured, not the meters
-LEAD, AFTER = 6.0, 5.0  # s before the window, and after it for what is under way
+LEAD, AFTER = 6.0, 3.0  # s before the window, and after its last reading for what is under way
 
 
 def generated(tags: int):
@@ -111,7 +111,7 @@ class Counted(Field):
 
 
 async def field(folder: Path, tags: int) -> None:
-    """Run the field: say when it listens, take the window from standard input, then the end."""
+    """Run the field: say when it listens, take the window from standard input, say what was sent in it."""
     net = generated(tags)
     async with Counted(net, Scenario(metering=EXACT), step=5.0) as made:
         made.total = Sum(net)
@@ -119,13 +119,15 @@ async def field(folder: Path, tags: int) -> None:
         print(json.dumps({"stations": len(made.endpoints)}), flush=True)
         running = asyncio.create_task(made.run())
         begin, end = (int(x) for x in (await asyncio.to_thread(sys.stdin.readline)).split())
-        made.window = begin, end
-        waiting = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
-        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        made.window, spent = (begin, end), time.process_time()
+        while made.start + made.time < end / MICROSECONDS + 2.0 and not running.done():
+            await asyncio.wait((running,), timeout=0.5)
+        seconds = (end - begin) / MICROSECONDS + LEAD
+        told = {"count": made.total.count, "sum": int(made.total.sum), **made.counts.counted}
+        print(json.dumps({**told, "cores": round((time.process_time() - spent) / seconds, 2)}), flush=True)
+        await asyncio.to_thread(sys.stdin.readline)  # the links stay until all has been taken
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        told = {"count": made.total.count, "sum": int(made.total.sum), **made.counts.counted}
-        print(json.dumps(told), flush=True)
 
 
 # --------------------------------------------------------------------------------------------------------- collector
@@ -166,15 +168,16 @@ async def chain(folder: Path, tags: int, seconds: float):
             begin = (now() // MICROSECONDS + 1 + int(LEAD)) * MICROSECONDS
             delays.window = window = (begin, begin + int(seconds) * MICROSECONDS)
             child.stdin.write(f"{window[0]} {window[1]}\n".encode())
-            memory = []
-            while now() < window[1] + AFTER * MICROSECONDS:
-                await asyncio.sleep(1.0)
+            told, memory = asyncio.create_task(child.stdout.readline()), []
+            while not told.done():
+                await asyncio.wait((told,), timeout=1.0)
                 if window[0] <= now() < window[1]:
                     memory.append((resident(os.getpid()), resident(child.pid)))
+            await asyncio.sleep(AFTER)
             collector.end()
             await running
             child.stdin.write(b"end\n")
-            told = json.loads(await asyncio.wait_for(child.stdout.readline(), 60.0))
+            told = json.loads(told.result())
             return told, kept(net, store, window), np.concatenate(delays.found), np.array(memory), collector
     finally:
         if child.returncode is None:
@@ -231,10 +234,14 @@ def main() -> int:
           for k, name in enumerate(("collector", "field"))),
     ]  # fmt: skip
     about = {
-        "p50_s": round(float(np.median(delays)), 3), "max_s": round(float(delays.max()), 3),
-        "collector_cores": round(spent / (seconds + LEAD + AFTER), 2), "flags": checked, "field": told,
+        "p50_s": round(float(np.median(delays)), 3),
+        "max_s": round(float(delays.max()), 3),
+        "collector_cores": round(spent / (seconds + LEAD + AFTER), 2),
+        "collector_mb": np.rint(memory[:: max(1, len(memory) // 20), 0] / 1e6).tolist(),
+        "flags": checked,
+        "field": told,
         "collect": dict(collector.counts.counted),
-    }  # fmt: skip
+    }
     for row in rows:
         print(json.dumps(row) if given.json else f"{row['figure']:>16,}  {row['work']}  (bar {row['bar']})")
     print(json.dumps(about) if given.json else about, file=sys.stderr)

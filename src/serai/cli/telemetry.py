@@ -247,7 +247,7 @@ def _table(seen: Seen, height: int) -> Table:
         ("last, s", True), ("tags", True), ("silent", True), ("flagged", True), ("lost", True), ("why", False),
     ):  # fmt: skip
         table.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    order = sorted(seen.links, key=lambda k: (k.up, k.silent == 0, -k.rate))
+    order = sorted(seen.links, key=lambda k: (k.up, k.silent == 0))  # else as listed: rows that jump cannot be read
     most = max(1, min(ROWS, height))
     for k in order[:most]:
         style = "" if k.up and not k.silent else "yellow" if k.up else "red"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from math import expm1, isnan
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 INBOX = 256  # batches from all sources that wait for the checks
 GATHER = 0.05  # s in which batches of many sources become one
 LARGEST = 20_000  # readings, about, in one batch of the bus
+SMOOTH = 10.0  # s over which rates are averaged
 LAST = 30.0  # s that the history has at the end to store what is under way
 
 
@@ -59,7 +61,7 @@ class Health:
 
     stations, protocol   what is behind it;  tags   how many
     up, reason           whether it is connected, and if not, why
-    readings, rate       that came, in all and per second since the last look
+    readings, rate       that came, in all and per second, averaged over some `SMOOTH` seconds
     age                  [s] since the last one came; inf = none yet
     flagged, silent      readings with any quality flag; tags that are overdue now
     lost                 how often the connection was lost, or not to be had
@@ -90,7 +92,7 @@ class Seen:
 
     at                 [µs since 1970 UTC]
     links              in the order of the endpoints
-    readings, rate     that came, in all and per second since the last look
+    readings, rate     that came, in all and per second, averaged as those of the links
     stored             readings that are safe in the history
     delay              [s] from the time of a reading to its arrival, 99 of 100 since the last look; nan = none came
     flags              readings under the name of each flag
@@ -113,6 +115,7 @@ class _Tally:
     flagged: int = 0
     heard: int = 0
     shown: int = 0  # readings at the last look
+    rate: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,22 +265,22 @@ class Collector:
         silent: dict[str, int] = defaultdict(int)
         for tag in self.checks.silent(at):
             silent[self._stations[tag]] += 1
-        before = sum(w.tally.shown for w in self._ways)
         links = tuple(self._health(way, at, since, silent) for way in self._ways)
         total = sum(link.readings for link in links)
         delays, self._delays = self._delays, []
         late = float(np.quantile(np.concatenate(delays), 0.99)) / MICROSECONDS if delays else float("nan")
         flags = {name: n for name, n in self.checks.counts.counted.items() if name != "readings"}
-        return Seen(at, links, total, (total - before) / since, self.stored, late, flags)
+        return Seen(at, links, total, sum(link.rate for link in links), self.stored, late, flags)
 
     def _health(self, way: _Way, at: int, since: float, silent: Mapping[str, int]) -> Health:
         tally, source = way.tally, way.source
-        rate, tally.shown = (tally.readings - tally.shown) / since, tally.readings
+        new, tally.shown = (tally.readings - tally.shown) / since, tally.readings
+        tally.rate = new if isnan(tally.rate) else tally.rate + (new - tally.rate) * -expm1(-since / SMOOTH)
         lost = sum(losses(source).values()) if source else 0
         return Health(
             way.stations, way.endpoint.protocol, len(way.points),
             up=source is not None and source.up, reason=source.reason if source is not None else way.why,
-            readings=tally.readings, rate=rate,
+            readings=tally.readings, rate=tally.rate,
             age=(at - tally.heard) / MICROSECONDS if tally.heard else float("inf"),
             flagged=tally.flagged, silent=sum(silent[s] for s in way.stations if s in silent), lost=lost,
         )  # fmt: skip

@@ -283,11 +283,12 @@ def _middle(numbers):  # noqa: ANN001, ANN202 - compiled
 def _flat(h, values, noise):  # noqa: ANN001, ANN202 - compiled
     least = most = values[0]
     mean = square = 0.0
+    at_rest = False  # a meter that is cut at zero shows a little more than it now and then
     for x in values:
         least, most = min(least, x), max(most, x)
         mean += x / WINDOW
+        at_rest = at_rest or (h.rests and x == 0.0)
     near = 1e-6 * (h.high - h.low)
-    at_rest = h.rests and least == 0.0 and most == 0.0
     if least >= h.high - near or (most <= h.low + near and not at_rest):
         return True
     for x in values:
