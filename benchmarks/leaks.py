@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Leaks in moving gas: found in time, at the right place, of the right size, without false alarms; beside a volume balance.
+"""Leaks in moving gas: found in time, placed, sized, without false alarms; beside it the volume balance.
 
 The truth is `leaks_truth.World`: finer cells and steps, pipes off by up to 3 %, another temperature and composition,
-jittering clocks, biased and noisy meters, units that start and stop. The watch (`serai.diagnose.leaks`) knows the case as
-it stands in its tables. Limits come from clean days of worlds 100.., tests from worlds 200..: no seed is shared.
+jittering clocks, biased and noisy meters, units that start and stop. The watch (`serai.diagnose.leaks`) knows the case
+as it stands in its tables. Limits come from clean days of worlds 100.., tests from worlds 200..: no seed is shared.
 
     python benchmarks/leaks.py [--json] [--short] [--case turkmenistan] [--case gaslib-135]
 
@@ -34,7 +34,7 @@ from scipy.stats import norm
 from serai.diagnose.leaks import Watch
 from serai.diagnose.sequential import BLOCK, Lesson, Signatures, course, untaught, windows
 from serai.diagnose.volume_balance import BalanceLimits, VolumeBalance
-from serai.estimate.moving import FLOWS, Moving
+from serai.estimate.moving import Moving
 
 SCAN = 60.0
 LEAKS = ((0.05, 10), (0.02, 60), (0.01, 360), (0.005, 1440))  # share of the line's flow, minutes until it must be found
@@ -54,7 +54,7 @@ class Plan:
     dead: int = 2  # runs of each world with a dead meter
 
 
-SHORT = Plan(worlds=1, runs=6, clean=24.0, dead=1)
+SHORT = Plan(worlds=2, runs=3, clean=24.0, dead=1)
 
 
 class Desk:
@@ -156,9 +156,10 @@ def test(name, plan, number, limits, old):
     cut = round(BURN * 3600.0 / STEP)
     exact, ends = world.run((u[:cut], ratios[:cut]))
     seeds = [((number, k, 3), (number, k, 4)) for k in range(plan.runs)]
+    days = u, ratios, cut, ends, seeds
     burn = [d.readings(exact[k], s) for k, s in enumerate(seeds)]
     warm = [d.filter(z) for z in burn]
-    record = {"clean": _clean(d, world, plan, (u, ratios, cut, ends, seeds), (burn, warm), (limits, old)), "leaks": []}
+    record = {"clean": _clean(d, world, plan.clean, days, (burn, warm, limits, old)), "leaks": []}
     for size, minutes in LEAKS:
         n = cut + round((minutes + 10) * 60.0 / STEP)
         begun = [(f"leak {p} {s:.4f}", size * flow, 0) for p, s, flow, _ in leaks]
@@ -167,17 +168,17 @@ def test(name, plan, number, limits, old):
             z = d.readings(exact[k], (seeds[k][0], (number, k, 5, minutes)))
             truth = (size, minutes, pipe, share, size * flow, line)
             record["leaks"].append(_leak(d, truth, z, (burn[k], *warm[k]), (limits, old)))
-    record["dead"] = _dead(d, world, plan, (u, ratios, cut, ends, seeds), leaks, (burn, warm, limits))
+    record["dead"] = _dead(d, world, days, leaks[: plan.dead], (burn, limits))
     return record
 
 
-def _clean(d, world, plan, days, begun, limits):
+def _clean(d, world, hours, days, begun):
     u, ratios, cut, ends, seeds = days
-    burn, warm = begun
-    n = cut + round(plan.clean * 3600.0 / STEP)
+    burn, warm, *limits = begun
+    n = cut + round(hours * 3600.0 / STEP)
     exact, _ = world.run((u[cut:n], ratios[cut:n]), ends)
     out = {"days": 0.0, "alarms": 0, "balance": 0, "top": [], "chi2": []}
-    for k in range(plan.runs):
+    for k in range(len(burn)):
         z = d.readings(exact[k], (seeds[k][0], (*seeds[k][1], 9)))
         y, _ = d.filter(z, warm[k][1])
         top = course(d.signatures, limits[0].spread, np.concatenate([warm[k][0], y]))[len(burn[k]) :]
@@ -188,7 +189,7 @@ def _clean(d, world, plan, days, begun, limits):
         lost = d.balance.imbalance(np.concatenate([burn[k], z]))
         e = d.balance.evidence(lost, limits[1].sigma).max(1)[len(burn[k]) // BLOCK :] > limits[1].level
         out["balance"] += int(e[0]) + int((e[1:] & ~e[:-1]).sum())
-        out["days"] += plan.clean / 24.0
+        out["days"] += hours / 24.0
     return out
 
 
@@ -219,7 +220,7 @@ def _leak(d, truth, z, begun, limits):
         record["size_error"] = abs(finding.size / rate - 1.0)
         record["place_error"] = d.lines[0].distance(d.case, (pipe, share), (finding.pipe, finding.share)) / line.length
         record["said"] = f"{finding.pipe} {finding.share:.2f}, {finding.size:.1f} kg/s"
-    record.update(bound(d, pipe, share, rate, minutes, untaught(d.signatures).level(BUDGET), line))
+    record.update(bound(d, truth, untaught(d.signatures).level(BUDGET)))
     return record
 
 
@@ -241,8 +242,9 @@ def begin(d, state, y0, limits):
     return watch
 
 
-def bound(d, pipe, share, rate, minutes, level, line):
+def bound(d, truth, level):
     """Return what an ideal test would do: its power within the time, and the standard deviation of the place."""
+    _, minutes, pipe, share, rate, line = truth
     s, net = d.signatures, d.moving.pipes
     cells = net.cuts()[pipe]
     k = min(int(share * cells), cells - 1)
@@ -264,19 +266,20 @@ def bound(d, pipe, share, rate, minutes, level, line):
     return {"power": best, "place_sigma": sigma / line.length}
 
 
-def _dead(d, world, plan, days, leaks, begun):
-    """Kill a flow meter six hours before the end of the burn-in, another in each run; watch a leak of 2 % without it."""
+def _dead(d, world, days, leaks, begun):
+    """Kill a flow meter six hours before the end of the burn-in, another in each run, and watch a leak of 2 %."""
     u, ratios, cut, ends, seeds = days
-    burn, _, limits = begun
+    burn, limits = begun
     n = cut + round(70 * 60.0 / STEP)
     size, minutes = LEAKS[1]
     begun_ = [(f"leak {p} {s:.4f}", size * flow, 0) for p, s, flow, _ in leaks]
-    exact, _ = world.run((u[cut:n], ratios[cut:n]), ends, begun_)
+    few = len(leaks)
+    exact, _ = world.run((u[cut:n, :few], ratios[cut:n, :few]), ends[:few], begun_)
     r, out = np.random.default_rng(seeds[0][0]), []
     meters = d.moving.layout.meters
     usual = np.array([abs(d.case.flows.get((m.quantity, m.where), 0.0)) for m in meters])
     large = np.argsort(-usual)[:20]
-    for k in range(min(plan.dead, plan.runs)):
+    for k in range(few):
         meter = int(large[int(r.integers(len(large)))])
         moving = copy.copy(d.moving)
         moving.state = copy.deepcopy(d.fresh)
@@ -332,8 +335,8 @@ def rows_of(name, records, lesson):
                    level=lesson.level(BUDGET), balance=sum(c["balance"] for c in clean)))  # fmt: skip
     dead = [x for r in records for x in r["dead"]]
     share = float(np.mean([x["found"] is not None for x in dead])) if dead else None
-    out.append(row(f"{name}: one flow meter dead, leak of 2 % found within 60 min", share, 0.9, bool(dead) and share >= 0.9,
-                   runs=len(dead), false=sum(x["false"] for x in dead)))  # fmt: skip
+    out.append(row(f"{name}: one flow meter dead, leak of 2 % found within 60 min", share, 0.9,
+                   bool(dead) and share >= 0.9, runs=len(dead), false=sum(x["false"] for x in dead)))  # fmt: skip
     cost = np.concatenate([x["cost"] for x in leaks])
     out.append(row(f"{name}: scan, median [s]", float(np.median(cost)), 0.1, np.median(cost) < 0.1,
                    p99=float(np.quantile(cost, 0.99))))  # fmt: skip
@@ -370,7 +373,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one line of JSON for each row")
     parser.add_argument("--short", action="store_true", help="a few runs, some minutes")
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="not given: both, or Turkmenistan if short")
+    parser.add_argument("--case", action="append", choices=sorted(CASES), help="default: both, Turkmenistan if short")
     parser.add_argument("--records", type=Path, help="write every single leak here, as JSON")
     parser.add_argument("--worlds", type=int)
     arguments = parser.parse_args()
@@ -386,9 +389,10 @@ def main():
             print(json.dumps(r) if arguments.json else _text(r), flush=True)
         if arguments.records:
             told = [{k: v for k, v in x.items() if k != "cost"} for r in records for x in r["leaks"]]
-            kept = {"leaks": told, "dead": [x for r in records for x in r["dead"]],
+            spread = {n: np.quantile(s, [0.5, 0.9, 1.0]).tolist() for n, s in limits.spread.items()}
+            kept = {"leaks": told, "dead": [x for r in records for x in r["dead"]], "spread": spread,
                     "clean": [r["clean"] for r in records], "level": limits.level(BUDGET), "mu": limits.mu,
-                    "beta": limits.beta, "spread": {n: np.quantile(s, [0.5, 0.9, 1.0]).tolist() for n, s in limits.spread.items()}}  # fmt: skip
+                    "beta": limits.beta}  # fmt: skip
             arguments.records.with_suffix(f".{name}.json").write_text(json.dumps(kept, indent=1, default=str))
     return 0 if ok else 1
 

@@ -29,7 +29,8 @@ def turkmenistan():
         at, *_ = usual(net, hour=float(hour))
         for key, value in at.items():
             hourly[key][hour : hour + 3] = value
-    held = {k.where: k.value for k in net.knowns() if k.quantity == "outlet_pressure" and k.where in net["control_valves"]}
+    valves = net["control_valves"]
+    held = {k.where: k.value for k in net.knowns() if k.quantity == "outlet_pressure" and k.where in valves}
     return Case(net, meters(net), flows, pressures, ratios, along, hourly, "Galkynysh field", held)
 
 
@@ -47,7 +48,8 @@ def gaslib_135():
     found = []
     for (quantity, where), flow in flows.items():
         accuracy = {"withdrawal": 0.005, "supply": 0.005}.get(quantity, 0.01)
-        found.append(Meter(f"{where} FT {quantity}", quantity, where, max(5e-4 * abs(flow), 1e-3), accuracy / 2.0, accuracy))
+        floor = 0.1 if quantity == "flow" else max(5e-4 * abs(flow), 1e-3)  # of 200 kg/s for a station
+        found.append(Meter(f"{where} FT {quantity}", quantity, where, floor, accuracy / 2.0, accuracy))
     ends = {str(net[k][c][i]) for k, c in (("supplies", "node"), ("offtakes", "node"), ("compressors", "from_node"),
             ("compressors", "to_node")) for i in range(len(net[k]))}  # fmt: skip
     found += [Meter(f"{n} PT", "pressure", n, 0.05e5, 0.0, 0.1e5) for n in sorted(ends)]
@@ -107,7 +109,7 @@ class Line:
 
 
 def lines(case):
-    """Return the lines of a case: runs of pipes, joined where two meet and both or neither carry half their design flow."""
+    """Return the lines of a case: pipes, joined where two meet and both or neither carry half their design flow."""
     net, t = case.net, case.net.active("pipes")
     meets = {}
     for k in range(len(t)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What really happens in the pipes, for `leaks.py`: a moving day on a finer grid, with a gas and pipes the filter does not know.
+"""What really happens, for `leaks.py`: a moving day on a finer grid, with a gas and pipes the filter does not know.
 
 A world is one truth: efficiencies of the pipes off by up to 3 %, another temperature and composition, cells of 5 km and
 steps of 30 s where the filter has 20 km and 60 s. In it many days run at once (`Batch.march`): withdrawals follow the
@@ -27,7 +27,7 @@ JITTER = 5.0  # s, standard deviation of the clocks
 EFFICIENCY = 0.03
 WARMER, HEAVIER = 4.0, 0.01  # K, share of the molar mass: standard deviations of what the filter does not know
 WANDER, MEMORY = 0.01, 7200.0  # of withdrawals: standard deviation, s
-STOPPED = (0.004, 0.012)  # share of a station's outlet pressure that goes when a unit stops: its flow halves for a while
+STOPPED = (0.004, 0.012)  # of a station's outlet pressure that goes when a unit stops: its flow halves for a while
 RAMP = 600.0  # s, of a start or a stop
 
 
@@ -66,8 +66,9 @@ def split(net, places):
     g = {c: list(v) for c, v in nodes.columns.items()}
     names = []
     for pipe, share in sorted(set(places)):
-        at = next(k for k in range(len(p["name"]) - 1, -1, -1) if str(p["name"][k]).split(" #")[0] == pipe)
-        done = sum(p["length"][k] for k in range(len(p["name"])) if str(p["name"][k]).split(" #")[0] == pipe and k != at)
+        pieces = [k for k in range(len(p["name"])) if str(p["name"][k]).split(" #")[0] == pipe]
+        at = pieces[-1]
+        done = sum(p["length"][k] for k in pieces[:-1])
         whole = done + p["length"][at]
         first = share * whole - done
         name = f"leak {pipe} {share:.4f}"
@@ -82,8 +83,29 @@ def split(net, places):
         p["length"][at] = first
         p["to_node"][at] = name
         names.append(name)
-    as_table = lambda kind, columns: Table(kind, {c: np.array(v) for c, v in columns.items()})  # noqa: E731 - used twice
-    return net.with_tables(pipes=as_table("pipes", p), gas_nodes=as_table("gas_nodes", g)), names
+    pipes, nodes = (Table(k, {c: np.array(v) for c, v in x.items()}) for k, x in (("pipes", p), ("gas_nodes", g)))
+    return net.with_tables(pipes=pipes, gas_nodes=nodes), names
+
+
+def at_rest(system, whole):
+    """Return the steady state (n_column,) of a system in cells, begun from that of its whole pipes."""
+    known = Closed(whole, whole.fix()).solve(cold=True).x
+    closed, of, columns = Closed(system, system.fix()), whole.equations.columns, system.equations.columns
+    for quantity, block in columns.blocks.items():
+        for name, column in block.index.items():
+            place = of[quantity].index.get(name.split(" [cell ")[0] if quantity == "flow" else name)
+            if place is not None and column not in closed.fixed:
+                closed.x[column] = known[place]
+    p, q = columns["pressure"], of["pressure"]
+    node = whole.gas.node
+    for edge in whole.gas.edges:
+        if edge.kind == "pipes":
+            cells = sum(e.element == edge.element for e in system.gas.edges)
+            first, last = (known[q.first + node[whole.gas.names[k]]] for k in (edge.start, edge.end))
+            for k in range(1, cells):
+                squared = first**2 + (last**2 - first**2) * k / cells
+                closed.x[p.index[f"{edge.element} [{k}/{cells}]"]] = np.sqrt(squared)
+    return closed.solve().x
 
 
 class World:
@@ -124,7 +146,7 @@ class World:
         knowns += [Known("ratio", n, max(1.0, r)) for n, r in case.ratios.items()]
         knowns += [Known("outlet_pressure", n, p) for n, p in case.held.items()]
         self.system = System(self.net, knowns, cell=FINE)
-        self.base = Closed(self.system, self.system.fix()).solve(cold=True).x
+        self.base = at_rest(self.system, System(self.net, knowns))
         set_step(self.system, self.base, STEP)
         self.closed = Closed(self.system, self.system.fix(), transient=True)
         self.batch = Batch(self.closed, self.base)
@@ -166,7 +188,7 @@ class World:
     # ---------------------------------------------------------------- days
 
     def plan(self, days, seed, hours):
-        """Draw what happens on `days` days side by side: exchanges (n_step, days, n_exchange), ratios (.., n_station)."""
+        """Draw what happens on days side by side: exchanges (n_step, days, n_exchange), ratios (.., n_station)."""
         r = np.random.default_rng(seed)
         n = round(3600.0 * hours / STEP)
         t = (np.arange(1, n + 1) * STEP / 3600.0)[:, None] + r.uniform(0.0, 24.0, days)[None, :]

@@ -42,6 +42,7 @@ FLOWS = ("supply", "withdrawal", "plant_fuel", "fuel", "flow")
 PRESSURES = ("pressure", "inlet_pressure", "outlet_pressure")
 DAY = 86400.0
 PATIENCE = 10  # scans
+IDLE, SMALL = 200.0, 3.0  # times the constant part of its meter's noise: what a station, or else, moves at least
 DEAD = 1e12  # times its variance: what a dead meter's reading is worth
 
 
@@ -145,12 +146,12 @@ class Layout:
         edges = np.cumsum([0, n, nu, nf, ng, ne])
         self.p, self.u, self.b, self.c, self.e = (slice(*x) for x in pairwise(edges.tolist()))
         self.size = int(edges[-1])
-        self.noise = np.array(
-            [np.hypot(m.sigma, m.share * usual[k]) for m, k in zip(flows, self.exchange, strict=True)]
-        )
+        fixed, share = (np.array([getattr(m, k) for m in flows]) for k in ("sigma", "share"))
+        station = np.array([m.quantity == "flow" for m in flows], dtype=bool)
         self.scale = np.maximum(np.abs(usual), 1e-3)
-        np.maximum.at(self.scale, self.exchange, 3.0 * self.noise)
-        self.noise = np.concatenate([self.noise, [m.sigma for m in gauges]])
+        np.maximum.at(self.scale, self.exchange, np.where(station, IDLE, SMALL) * fixed)
+        noise = np.hypot(fixed, share * self.scale[self.exchange])
+        self.noise = np.concatenate([noise, [m.sigma for m in gauges]])
         if (self.noise <= 0.0).any():
             bad = [m.tag for m, s in zip(self.meters, self.noise, strict=True) if s <= 0.0]
             msg = f"meters without noise: {', '.join(bad[:6])}. Give a sigma above 0"
