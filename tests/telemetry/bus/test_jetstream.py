@@ -154,6 +154,6 @@ def test_what_is_no_batch_is_put_away_and_the_rest_goes_on(server):
 def test_no_server_says_what_to_do():
     async def main():
         with pytest.raises(SeraiError, match="start nats-server with -js"):
-            await connect("nats://127.0.0.1:9", max_reconnect_attempts=0, allow_reconnect=False)
+            await connect("nats://127.0.0.1:9", patience=0.3)
 
     asyncio.run(main())

@@ -46,6 +46,7 @@ async def connect(
     window: int = 64,
     most_bytes: int = 8 << 30,
     again_after: float = 10.0,
+    patience: float = 5.0,
     **options: Any,
 ) -> JetStream:
     """Return a bus on NATS servers (`nats://host:4222`), with its stream and its subscribers' positions made.
@@ -54,12 +55,14 @@ async def connect(
     window       messages on the way that the server has not acknowledged; then `publish` waits
     most_bytes   of the stream; a full stream makes publishers wait
     again_after  [s] until a batch that was handed out and not marked as done comes again
+    patience     [s] to wait for the first connection
     options      go to `nats.connect`: `tls`, `user`, `password`, `user_credentials`, ...
     Raises SeraiError when no server answers now; later losses are mended by themselves.
     """
     bus = JetStream(stream, tuple(keep_for), window, most_bytes, again_after)
     try:
-        await bus.open(servers, options)
+        async with asyncio.timeout(patience):  # left alone, the client would look for its first server for ever
+            await bus.open(servers, options)
     except LOST as error:
         await bus.close()
         msg = f"no JetStream at {servers}: {error!r}; start nats-server with -js, and check address and rights"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,9 @@ class Ingest:
                 log.warning("readings wait to be stored", reason=error.reason, batches=len(gathered), text=str(error))
                 if self._end.is_set():
                     return False
-                await asyncio.sleep(wait)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._end.wait()
                 wait = min(2.0 * wait, self.pace.longest)
                 continue
             for delivery, outcome in zip(gathered, outcomes, strict=True):
