@@ -47,14 +47,17 @@ class Iec104Station:
         await self.station.start()
         return Endpoint(self.name, "iec104", self._host, self.station.port, "none")
 
+    def heard(self) -> bool:
+        """Tell whether a control room is connected and wants data."""
+        return any(session.link.active for session in self.station.sessions)
+
     async def send(self, sent: Sent) -> None:
         """Send spontaneously, with time tags."""
         common = self._common[sent.point]
         for number in np.unique(common).tolist():
             which = common == number
-            value = np.nan_to_num(sent.value[which])  # a float without a number is told by the bit INVALID
-            addresses = self._object[sent.point[which]]
-            await self.station.update(number, addresses, value, sent.quality[which] & LOW_BYTE, sent.time[which])
+            addresses, quality = self._object[sent.point[which]], sent.quality[which] & LOW_BYTE
+            await self.station.update(number, addresses, sent.value[which], quality, sent.time[which])
 
     async def close(self) -> None:
         """Fall silent."""

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 SLICE = 0.1  # s of wall time between two deliveries
 KEEP = 600.0  # s of the truth that are kept beside what a replay needs
-BACKLOG = 200  # deliveries that may wait for one station; then its oldest are overwritten, and counted
+PATIENCE = 60.0  # s of wall time that a station waits for its control room to come back, before it goes on alone
+BACKLOG = 2000  # deliveries that may wait for one station; then its oldest are overwritten, and counted
 STEPS = (1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 60.0)  # s, of the truth
 
 
@@ -113,6 +114,7 @@ class Field:
         self._queues: dict[str, asyncio.Queue[Readings]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._silent: set[str] = set()
+        self._keeping: set[str] = set()
         self._done: list[Known] = []
         self._broker: Any = None
 
@@ -270,11 +272,21 @@ class Field:
         station, columns, queue = self._stations[name], self._columns[name], self._queues[name]
         while True:
             batch = await queue.get()
+            await self._until_heard(name, station)
             for sent in columns.of(batch):
                 try:
                     await station.send(sent)
                 except (OSError, SeraiError) as error:
                     self.counts.add(f"not sent: {type(error).__name__}", len(sent.point))
+
+    async def _until_heard(self, name: str, station: Station) -> None:
+        """Wait, once its link is back, until somebody listens to a station that has kept its readings."""
+        patience = PATIENCE
+        while name in self._keeping and (name in self._silent or not station.heard()) and patience > 0.0:
+            await asyncio.sleep(SLICE)
+            patience -= 0.0 if name in self._silent else SLICE
+        if name not in self._silent:
+            self._keeping.discard(name)
 
     async def _silences(self) -> None:
         """Close the stations that are silent by the scenario, open those that are back."""
@@ -283,6 +295,8 @@ class Field:
             await self._stations[name].close()
         for name in self._silent - silent:
             await self._stations[name].start()
+        keeping = {s.station for s in self.scenario.silences if s.kept and not s.restart}
+        self._keeping |= (silent - self._silent) & keeping
         self._silent = silent
 
     # ------------------------------------------------------------------ commands
@@ -315,10 +329,12 @@ class Field:
         return Verdict()
 
     def _running(self, where: str) -> bool:
-        network = self.world.running.system.base
-        t = network[network.kind_of(where)]
-        lost = {k.where for k in self.world.running.system.knowns if k.quantity == "in_service" and k.value == 0.0}
-        return str(t["status"][t.row(where)]) == "in service" and where not in lost
+        """Tell whether an element is in service after all that was told."""
+        told = [e.known for e in self.world.events if e.known.where == where and e.known.quantity == "in_service"]
+        if told:
+            return told[-1].value == 1.0
+        t = self.world.network[self.world.network.kind_of(where)]
+        return str(t["status"][t.row(where)]) == "in service"
 
     def _told(self, known: Known) -> None:
         self.world.tell(known)

@@ -62,6 +62,10 @@ class ModbusStation:
         data = [SimData(first, values=[0] * n, datatype=DataType.REGISTERS) for first, n in _runs(sorted(held))]
         return SimDevice(unit, simdata=data, action=act)
 
+    def heard(self) -> bool:
+        """Tell whether it answers: what a client has missed it cannot ask for."""
+        return self._server is not None
+
     async def send(self, sent: Sent) -> None:
         """Lay values and qualities into their registers."""
         for k, value, quality in zip(sent.point.tolist(), sent.value.tolist(), sent.quality.tolist(), strict=True):

@@ -31,6 +31,8 @@ class Broker:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port or free_port(host)
         self._broker: Any = None
+        self._serve: Any = None
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         """Listen; SeraiError where amqtt is not installed."""
@@ -44,12 +46,25 @@ class Broker:
         listener = {"type": "tcp", "bind": f"{self.host}:{self.port}"}
         anyone = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
         self._broker = Amqtt({"listeners": {"default": listener}, "plugins": anyone})
+        self._serve, self._broker.stream_connected = self._broker.stream_connected, self._connected
         await self._broker.start()
 
     async def close(self) -> None:
         """Stop."""
         if self._broker is not None:
             await self._broker.shutdown()
+            for writer in self._writers:
+                writer.close()
+            await asyncio.sleep(0)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:
+        """Serve a client and close its connection, which amqtt leaves open after some of them."""
+        self._writers.add(writer)
+        try:
+            await self._serve(reader, writer, listener_name)
+        finally:
+            writer.close()
+            self._writers.discard(writer)
 
 
 class MqttStation:
@@ -71,6 +86,10 @@ class MqttStation:
             await self._client.subscribe(topic, qos=1)
         self._task = asyncio.create_task(self._listen(self._client), name=f"{self.name} commands")
         return Endpoint(self.name, "mqtt", self._host, self._port, "none")
+
+    def heard(self) -> bool:
+        """Tell whether it answers: the broker keeps what a client has missed."""
+        return self._client is not None
 
     async def send(self, sent: Sent) -> None:
         """Publish each reading."""

@@ -59,6 +59,10 @@ class OpcuaStation:
         self._server = server
         return Endpoint(self.name, "opcua", self._host, self._port, "none")
 
+    def heard(self) -> bool:
+        """Tell whether it answers: what a client has missed it asks for itself."""
+        return self._server is not None
+
     async def send(self, sent: Sent) -> None:
         """Write value, source time and status of each point."""
         if self._server is None:
@@ -67,7 +71,7 @@ class OpcuaStation:
             sent.point.tolist(), sent.value.tolist(), sent.quality.tolist(), sent.time.tolist(), strict=True
         ):
             data = ua.DataValue(
-                ua.Variant(value if isfinite(value) else 0.0, ua.VariantType.Double),
+                ua.Variant(value, ua.VariantType.Double),
                 _status(status_of(quality)),
                 SourceTimestamp=ua.DateTime.fromtimestamp(0, UTC) + timedelta(microseconds=time),
             )

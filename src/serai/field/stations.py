@@ -85,6 +85,10 @@ class Station(Protocol):
         """Listen; return where. May be called again after `close`."""
         ...
 
+    def heard(self) -> bool:
+        """Tell whether what is sent now reaches someone, as far as the protocol knows."""
+        ...
+
     async def send(self, sent: Sent) -> None:
         """Tell new readings to whoever listens."""
         ...
