@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The historian on both engines: a day of 1,200 tags every 10 seconds, 10 million rows in batches of 20,000.
 
-Writing is timed from the first `append_all` to the return of the last: batches go in groups of six to a transaction, as
-the ingest stage sends them when it has a backlog; each is acknowledged by the commit (fsync on). Sealing (DuckDB: sort,
-Parquet, hash, fsync; PostgreSQL: B-tree and CLUSTER) is off that path and timed on its own line. Reading is timed on the
-sealed day, the median of 21 reads of different tags or instants. Then content: the rows of every tag, sums that are
-computed from what was sent, the ledger, and every hash.
+Writing is timed from the first `append_all` to the return of the last: batches go in groups of six to a transaction,
+as the ingest stage sends them when it has a backlog; each is acknowledged by the commit (fsync on). A line below says
+what one batch to a transaction gives. Sealing (DuckDB: sort, Parquet, hash, fsync; PostgreSQL: B-tree and CLUSTER) is
+off that path and timed on its own line. Reading is timed on the sealed day, the median of 21 reads of different tags or
+instants. Then content: the rows of every tag, sums that are computed from what was sent, the ledger, and every hash.
 
     python benchmarks/historian.py [--json] [--short] [--engine duckdb|postgresql]
 
@@ -22,13 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "telemetry" / "historian"))
-from local_postgres import LocalPostgres
-
-import serai.telemetry.historian as historian
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from serai.telemetry import historian
 from serai.telemetry.bus import Batch
 from serai.telemetry.historian.rows import HOUR
 from serai.telemetry.readings import Readings, Register
+from telemetry.historian.local_postgres import LocalPostgres
 
 TAGS, SCAN, ROWS, GROUP = 1200, 10_000_000, 20_000, 6
 START = 1_795_305_600_000_000  # 2026-11-22T00:00Z
@@ -38,7 +37,7 @@ ONE_TAG, ONE_INSTANT = 20.0, 50.0  # ms
 
 
 def day(rows):
-    """Yield the day in batches: slow waves with meter noise of a class of 0.2 %, some of bad quality, jitter on receipt."""
+    """Yield the day in batches: slow waves with meter noise of class 0.2, some of bad quality, jitter on receipt."""
     rng = np.random.default_rng(20261122)
     register = Register(f"station {k // 24:02d}/point {k % 24:02d}" for k in range(TAGS))
     size = 10.0 ** rng.uniform(0, 7, TAGS)
@@ -68,7 +67,7 @@ def truth(batches):
     return count, total, times, quality
 
 
-def found(history, rows):
+def found(history):
     """Return the same from the history, hour by hour."""
     count, total = np.zeros(TAGS, np.int64), np.zeros(TAGS)
     times, quality = 0, 0
@@ -99,8 +98,9 @@ def milliseconds(read, times=21):
     return float(np.median(taken)), taken[0]
 
 
-def measure(history, batches, rows, tell):
-    """Write, seal, read and check one history; returns whether all figures hold."""
+def measure(history, beside, batches, tell):
+    """Write, seal, read and check one history (`beside` is another, for single batches); returns whether all hold."""
+    rows = sum(len(b.readings) for b in batches)
     name = history.engine.name
     clock = time.perf_counter()
     slowest = 0.0
@@ -112,6 +112,12 @@ def measure(history, batches, rows, tell):
     seconds = time.perf_counter() - clock
     rate = rows / seconds / 1e6
     ok = tell(f"{name}: million rows/s written", rate, BARS[name], at_least=True, slowest_commit_ms=1e3 * slowest)
+    single = [Batch(f"single {k}", b.source, b.readings) for k, b in enumerate(batches[:25])]
+    begin = time.perf_counter()
+    for b in single:
+        beside.append(b.id, b.readings, b.source)
+    one = sum(len(b.readings) for b in single) / (time.perf_counter() - begin) / 1e6
+    tell(f"{name}: million rows/s with one batch of 20,000 to a transaction", one, None)
     begin = time.perf_counter()
     sealed = history.seal(START + 2 * DAY)
     tell(f"{name}: seconds of sealing {sealed} rows, off the hot path", time.perf_counter() - begin, None)
@@ -123,7 +129,7 @@ def measure(history, batches, rows, tell):
     ok &= tell(f"{name}: ms for all tags at one instant", median, ONE_INSTANT, first_ms=first)
     again = history.append_all(batches[:3])
     right = (
-        same(truth(batches), found(history, rows))
+        same(truth(batches), found(history))
         and history.verify() == []
         and history.ledger().num_rows == len(batches)
         and all(o is historian.Outcome.REPEATED for o in again)
@@ -157,15 +163,15 @@ def main():
     if arguments.engine != "postgresql":
         folder = Path(tempfile.mkdtemp(prefix="serai-historian-"))
         try:
-            with historian.open(folder) as history:
-                ok &= measure(history, batches, rows, tell)
+            with historian.open(folder / "day") as history, historian.open(folder / "single") as beside:
+                ok &= measure(history, beside, batches, tell)
         finally:
             shutil.rmtree(folder)
     if arguments.engine != "duckdb":
         server = LocalPostgres()
         try:
-            with historian.open(server.url) as history:
-                ok &= measure(history, batches, rows, tell)
+            with historian.open(server.url) as history, historian.open(server.url, schema="single") as beside:
+                ok &= measure(history, beside, batches, tell)
         finally:
             server.stop()
     return 0 if ok else 1
