@@ -535,6 +535,73 @@ def test_many_values_of_several_types_in_one_update():
     run(main)
 
 
+def test_a_point_may_have_several_values_in_one_update():
+    async def main():
+        async with Field() as field, field.room() as control:
+            await happens(lambda: control.counts["station initialised"] == 2)
+            times = now() // 1000 * 1000 - np.array([2, 1, 0]) * 1_000_000
+            await field.station.update(7, [3, 3, 3], [1.0, 2.0, 3.0], [0, 0x20, 0], times)
+            points = await anext(control.points())
+            assert points.value.tolist() == [1.0, 2.0, 3.0]
+            assert points.time.tolist() == times.tolist()
+            assert points.quality.tolist() == [0, 0x20, 0]
+            assert (await control.read(7, 3)).value.tolist() == [3.0]
+
+    run(main)
+
+
+def test_an_interrogation_never_tells_an_older_value_after_a_newer_one():
+    async def main():
+        points = [InformationObject(a, TypeId.M_ME_NC_1) for a in range(1, 5001)]
+        field = ControlledStation("field", {1: points}, buffer=5)  # it must wait for room all the time
+        async with field, ControllingStation("room", "127.0.0.1", field.port, **ROOM) as control:
+            every = np.arange(1, 5001)
+            latest = np.zeros(5001)
+            done = asyncio.Event()
+
+            async def listen():
+                async for p in control.points():
+                    for address, value in zip(p.address.tolist(), p.value.tolist(), strict=True):
+                        assert value >= latest[address]
+                        latest[address] = value
+                    if latest[1:].min() == 30.0:
+                        done.set()
+
+            listening = asyncio.create_task(listen())
+            asking = asyncio.create_task(control.interrogate(1))
+            for value in range(1, 31):
+                await field.update(1, every, np.full(5000, float(value)))
+                if asking.done():
+                    asking = asyncio.create_task(control.interrogate(1))
+            await asyncio.wait_for(done.wait(), 20)
+            assert not listening.done()
+            await asking
+
+    run(main)
+
+
+def test_a_command_under_way_is_not_stopped_by_a_lost_connection():
+    async def main():
+        finished = asyncio.Event()
+
+        async def act(request):
+            await asyncio.sleep(0.2)
+            finished.set()
+            return True
+
+        async with Field(act=act) as field, raw(field.station.port) as peer:
+            await peer.start()
+            peer.send(single(TypeId.C_SC_NA_1, 7, 100, 1))
+            await happens(lambda: field.station.counts["I frames received"] == 1)
+            peer.writer.transport.abort()
+            await happens(lambda: not field.station.sessions)
+            assert not finished.is_set()
+            await asyncio.wait_for(finished.wait(), 2)
+            assert field.station.counts["commands whose connection was lost under way"] == 1
+
+    run(main)
+
+
 def test_unknown_types_from_a_station_are_kept_and_counted():
     async def main():
         unit = bytes.fromhex("7d0103000700 010000 c0ffee")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,6 +61,7 @@ class Answers:
         selections: Selections,
     ) -> None:
         self.station, self.act, self.selections = station, act, selections
+        self._acting: set[asyncio.Future[bool]] = set()
         self._running: set[tuple[object, int, int, int]] = set()  # interrogations under way
 
     async def answer(self, asker: Asker, asdu: Asdu) -> None:
@@ -118,7 +120,8 @@ class Answers:
             found = self.selections.deactivate(wanted, asker)
             asker.send(replace(asdu, cause=Cause.DEACTIVATION_CON, negative=not found))
             return
-        cause, violation = self.selections.judge(wanted, asker, asker.link.loop.time())
+        clock = now() + self.station.clock
+        cause, violation = self.selections.judge(wanted, asker, asker.link.loop.time(), clock)
         if violation is not None:
             self._refuse(asker, asdu, cause, violation, repr(wanted))
         elif not await self._act(asker, asdu, wanted) and wanted.select:
@@ -132,7 +135,10 @@ class Answers:
         """Let the station's `act` decide and confirm what it said; return that."""
         done = False
         try:
-            done = self.act is not None and await self.act(wanted)
+            done = self.act is not None and await asyncio.shield(self._begun(self.act(wanted)))
+        except asyncio.CancelledError:
+            self.station.counts.add("commands whose connection was lost under way")
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is told and counted, the station goes on
             text = f"{wanted!r}: {type(error).__name__}: {error}"
             asker.link.violated(Violation.COMMAND_FAILED, text, b"", asdu)
@@ -141,6 +147,18 @@ class Answers:
         if done and LAYOUTS[asdu.type].commands and not wanted.select:
             asker.send(replace(asdu, cause=Cause.TERMINATION))
         return done
+
+    def _begun(self, acting: Awaitable[bool]) -> asyncio.Future[bool]:
+        """Begin what a lost connection must not stop half way."""
+        task = asyncio.ensure_future(acting)
+        self._acting.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Future[bool]) -> None:
+        self._acting.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone; the loss is counted where it happened
 
     # -------------------------------------------------------------------------------------------------- questions
 
@@ -176,8 +194,8 @@ class Answers:
 
         async def tell() -> None:
             try:
-                await asker.tell(told())
-                await asker.tell([replace(asdu, cause=Cause.TERMINATION)])
+                # all at once: an update that comes meanwhile waits behind, so no older value follows a newer one
+                await asker.tell([*told(), replace(asdu, cause=Cause.TERMINATION)])
             finally:
                 self._running.discard(key)
 
@@ -191,7 +209,7 @@ class Answers:
         if address not in image.address:
             self._refuse(asker, asdu, Cause.UNKNOWN_OBJECT, Violation.UNKNOWN_OBJECT, f"{address}")
             return
-        asker.run(asker.tell(image.told(image.places([address]), Cause.REQUESTED)))
+        asker.run(asker.tell(image.last(int(image.places([address])[0]), Cause.REQUESTED)))
 
     async def _clock(self, asker: Asker, asdu: Asdu, _: Image) -> None:
         told, good = since_1970(objects([asdu], self.station.settings.sizes)[1]["time"])

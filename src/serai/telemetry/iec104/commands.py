@@ -15,7 +15,7 @@ from serai.telemetry.iec104.faults import Violation
 from serai.telemetry.iec104.times import since_1970
 from serai.telemetry.iec104.types import LAYOUTS, SIZES, Cause, Sizes, TypeId
 from serai.telemetry.iec104.values import qualifier_of, values
-from serai.telemetry.readings import MICROSECONDS, now
+from serai.telemetry.readings import MICROSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,16 +92,17 @@ class Selections:
         del self._selected[place]
         return True
 
-    def judge(self, wanted: Request, by: object, clock: float) -> tuple[int, Violation | None]:
+    def judge(self, wanted: Request, by: object, clock: float, time: int) -> tuple[int, Violation | None]:
         """Return the cause to refuse with and the violation; (ACTIVATION_CON, None) = it may go on.
 
+        by, clock   connection that asks, and the loop's clock [s];  time   the station's [µs since 1970 UTC]
         A select that may go on is entered here; an execute takes its selection away.
         """
         place = wanted.common_address, wanted.address
         point = self._points.get(place)
         if point is None or LAYOUTS[point.type].untimed != LAYOUTS[wanted.type].untimed:
             return Cause.UNKNOWN_OBJECT, Violation.UNKNOWN_OBJECT
-        if wanted.time is not None and abs(now() - wanted.time) > self._age * MICROSECONDS:
+        if wanted.time is not None and abs(time - wanted.time) > self._age * MICROSECONDS:
             return Cause.ACTIVATION_CON, Violation.COMMAND_AGE
         if not point.low <= wanted.value <= point.high:
             return Cause.ACTIVATION_CON, Violation.BEYOND

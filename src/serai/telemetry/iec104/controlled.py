@@ -101,12 +101,11 @@ class Session:
         """Send a confirmation."""
         self.outbox.urge(octets(asdu, self.station.settings.sizes))
 
-    async def tell(self, asdus: Iterable[Asdu], *, keep: bool = False) -> None:
-        """Send data to this peer alone, after what waits already."""
+    async def tell(self, asdus: Iterable[Asdu]) -> None:
+        """Send data to this peer alone, in one piece, after what waits already."""
         sizes = self.station.settings.sizes
-        for asdu in asdus:
-            points = asdu.count if LAYOUTS[asdu.type].monitors else 0
-            await self.outbox.put([Outgoing(octets(asdu, sizes), points, keep)])
+        items = [Outgoing(octets(a, sizes), a.count if LAYOUTS[a.type].monitors else 0) for a in asdus]
+        await self.outbox.put(items)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that takes time, until the connection ends."""
@@ -218,11 +217,7 @@ class ControlledStation:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        over = [session.link.over for session in self.sessions]
-        for session in list(self.sessions):
-            session.link.close("the station closes")
-        if over:
-            await asyncio.wait(over, timeout=self.settings.t1)
+        await asyncio.gather(*(session.link.end("the station closes") for session in self.sessions))
 
     async def update(
         self,
@@ -244,11 +239,13 @@ class ControlledStation:
         """
         image = self.image(common_address)
         places = image.places(addresses)
-        image.update(places, values, quality, now() + self.clock if time is None else time)
+        stamp = now() + self.clock if time is None else time
+        image.update(places, values, quality, stamp)
         if not send:
             return
         sizes = self.settings.sizes
-        items = [Outgoing(octets(a, sizes), a.count, keep=True) for a in image.told(places, cause)]
+        told = image.told(places, values, quality, stamp, cause=cause)
+        items = [Outgoing(octets(a, sizes), a.count, keep=True) for a in told]
         boxes = [*self.kept.values()] or [s.outbox for s in self.sessions if s.link.active]
         if len(boxes) == 1:
             await boxes[0].put(items)

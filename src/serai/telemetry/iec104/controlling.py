@@ -133,8 +133,7 @@ class ControllingStation:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._link is not None:
-            self._link.close("closed here")
-            await asyncio.wait([self._link.over], timeout=self.settings.t1)
+            await self._link.end("closed here")
         self._stay = None
         self._some.set()
 

@@ -88,17 +88,25 @@ class Image:
         """Take new values at places (m,); all broadcast. BadTimes for a time that no time tag can hold."""
         held(np.asarray(time))
         self.value[places] = value
-        self.quality[places] = quality
+        self.quality[places] = np.asarray(quality) & 0xFF
         self.time[places] = time
 
-    def told(self, places: NDArray[np.intp], cause: int) -> Iterator[Asdu]:
-        """Yield ASDUs with the values at places, each as its own type, types in the order of their numbers."""
+    def told(
+        self, places: NDArray[np.intp], value: ArrayLike, quality: ArrayLike, time: ArrayLike, *, cause: int
+    ) -> Iterator[Asdu]:
+        """Yield ASDUs with values (m,) of points at places (m,), a place as often as it is named; types by number."""
+        columns = [np.broadcast_to(np.asarray(c), places.shape) for c in (value, quality, time)]
         kinds = self.type[places]
         for number in np.unique(kinds).tolist():
-            chosen = places[kinds == number]
-            made = elements(number, self.value[chosen], self.quality[chosen], self.time[chosen])
+            chosen = kinds == number
+            made = elements(number, *(c[chosen] for c in columns))
             header = Asdu(number, cause, self.common_address, b"", 0)
-            yield from asdus(header, self.address[chosen], made, self.sizes)
+            yield from asdus(header, self.address[places[chosen]], made, self.sizes)
+
+    def last(self, place: int, cause: int) -> Iterator[Asdu]:
+        """Yield an ASDU with the last value at a place."""
+        places = np.array([place])
+        yield from self.told(places, self.value[places], self.quality[places], self.time[places], cause=cause)
 
     def interrogated(self, group: int = 0) -> Iterator[Asdu]:
         """Yield the answer to an interrogation of the station (group 0) or a group: all but counters and events."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from serai.telemetry.iec104.outbox import Outbox
     from serai.telemetry.iec104.tls import Identity
 
+CLOSING = 2.0  # seconds for a peer to take what was sent before the end
 WRITE_AHEAD = 64 * 1024  # octets that may wait in the socket's own buffer before the link stops sending
 
 
@@ -123,7 +124,6 @@ class Link(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.over: asyncio.Future[str] = self.loop.create_future()
         self.active = False  # between STARTDT and STOPDT
-        self.peer = ""
         self._transport: asyncio.Transport | None = None
         self._rest = b""
         self._next_out = self._next_in = self._acknowledged_in = 0
@@ -213,6 +213,13 @@ class Link(asyncio.Protocol):
                 self._transport.close()
             else:  # what waits for a peer that does not read would keep the socket open
                 self._transport.abort()
+
+    async def end(self, why: str) -> None:
+        """End the connection and wait until it has; over TLS a peer that is stuck does not hold it for long."""
+        self.close(why)
+        if self._transport is not None and not self.over.done():
+            await asyncio.wait([self.over], timeout=CLOSING)
+            self._transport.abort()
 
     def violated(self, violation: Violation, text: str, octets: bytes, asdu: Asdu | None = None) -> None:
         """Count a violation of the peer and show it to the monitor."""
