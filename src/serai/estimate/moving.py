@@ -77,7 +77,7 @@ class Assumed:
     efficiency: float = 0.03
     efficiency_drift: float = 0.002
     bias_drift: float = 0.0003
-    gauge_drift: float = 0.05
+    gauge_drift: float = 0.3
     station: float = 0.3
     supply: float = 0.03
     metered: float = 0.004
