@@ -13,13 +13,13 @@ from math import ceil, inf, isnan, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from serai.errors import BadTimes, SeraiError
 from serai.field.disturbed import disturbed
 from serai.known import Event, Known
 from serai.laws.fluid import compressibility
 from serai.network.instruments import instruments
+from serai.simulate.extract import arrays, names_of
 from serai.simulate.measured import places
 from serai.simulate.transient import Running
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from serai.field.disturbed import Disturbed
     from serai.field.scenario import Leak, Scenario, Theft
     from serai.network import Network
-    from serai.simulate.labelled import Result
+    from serai.simulate.extract import Variables
 
     Floats = NDArray[np.float64]
 
@@ -94,28 +94,32 @@ class Exact:
         for name in (*world.leaks, *world.thefts):
             if name in offtakes:
                 lost.setdefault(str(offtakes["node"][offtakes.row(name)]), []).append(name)
-        self._terms: dict[tuple[str, str], list[tuple[int, str, float]]] = {}
+        self.dims = names_of(world.network)
+        index = {dim: {name: k for k, name in enumerate(names)} for dim, names in self.dims.items()}
+        terms: dict[str, list[tuple[int, int, float]]] = {}
+
+        def add(k: int, place: tuple[str, str, str], sign: float) -> None:
+            variable, dimension, name = place
+            terms.setdefault(variable, []).append((k, index.get(dimension, {}).get(name, -1), sign))
+
         for k, i in enumerate(listed):
             where = world.beyond.get(i.where, i.where) if i.quantity == "flow_out" else i.where
             for place, sign in zip(places(world.network, i.quantity, where), (1.0, -1.0), strict=False):
-                variable, dimension, name = place
-                self._terms.setdefault((variable, dimension), []).append((k, name, sign))
+                add(k, place, sign)
             if i.quantity == "withdrawal" and world.network.kind_of(where) == "gas_nodes":
-                unseen = [(k, name, -1.0) for name in lost.get(where, ())]  # no meter sees what is lost
-                self._terms.setdefault(("delivered", "offtake"), []).extend(unseen)
+                for name in lost.get(where, ()):  # no meter sees what is lost
+                    add(k, ("delivered", "offtake", name), -1.0)
+        self._terms = {
+            variable: tuple(np.array(x) for x in zip(*found, strict=True)) for variable, found in terms.items()
+        }
 
-    def of(self, result: Result) -> Floats:
-        """Return the exact readings (n_time, n_instrument), SI; what does not run reads nan."""
-        data = result.dataset
-        found = np.full((data.sizes["time"], len(self.tags)), np.nan)
-        for (variable, dimension), terms in self._terms.items():
-            if variable not in data:
-                continue
-            index = data.indexes[dimension]
-            at = index.get_indexer(pd.Index([name for _, name, _ in terms]))
-            values = np.where(at >= 0, data[variable].values[:, at], np.nan)
-            for j, (k, _, sign) in enumerate(terms):
-                found[:, k] = values[:, j] if sign > 0.0 else found[:, k] - values[:, j]
+    def of(self, variables: Variables) -> Floats:
+        """Return the exact readings (n_time, n_instrument), SI, from the arrays of results; what does not run: nan."""
+        n = next(len(values) for _, values in variables.values())
+        found = np.zeros((n, len(self.tags)))
+        for variable, (to, at, sign) in self._terms.items():
+            values = variables[variable][1][:, at] if variable in variables else np.full((n, len(at)), np.nan)
+            np.add.at(found.T, to, (sign * np.where(at >= 0, values, np.nan)).T)
         return found
 
 
@@ -330,7 +334,12 @@ class World:
         """Turn the kept states into what exact instruments read."""
         if not self._waiting:
             return
-        found = self.exact.of(self.running.result())
+        parts = [
+            self.exact.of(arrays(s.system, np.array(s.states), self.exact.dims, s.knowns))
+            for s in self.running.segments
+            if s.times
+        ]
+        found = np.concatenate(parts)
         self.running.forget()
         self._times += self._waiting
         self._waiting = []
