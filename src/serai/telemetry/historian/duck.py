@@ -93,6 +93,7 @@ class Duck:
         self._write, self._read, self._keep = threading.RLock(), threading.Lock(), threading.RLock()
         self._broken = False  # an error may have left DuckDB unusable: connect again before the next use
         self._next = 0  # row number
+        self._open_between = (EVER, -EVER)  # times [µs] between which all rows outside segments are
         self._shown: list[Segment] = []  # open files, and the row number below which they hold every open row
         self._shown_to = self._tags_shown = 0
         self._unlisted: list[str] = []  # files that no list names any more, removed once readers had time to notice
@@ -139,6 +140,7 @@ class Duck:
                 if path.suffix == ".parquet" and not path.name.startswith("open-"):
                     self.counts.add("files of an unfinished sealing removed")
                 path.unlink()
+        self._look_for_open()
         self._list_sealed()
         self.publish()
 
@@ -146,6 +148,7 @@ class Duck:
         """Let go of the file."""
         with self._keep, self._write, self._read:
             self._let_go()
+            self.segments.close()
 
     def _let_go(self) -> None:
         for connection in (self._keeping, self._reading, self._storing):
@@ -204,6 +207,9 @@ class Duck:
         with self._or_not_stored(), self._write:
             first = max(clock() << PLACES, self._next)
             count = sum(b.entry.rows for b in batches)
+            times = [(b.entry.earliest, int(b.readings.time.max())) for b in batches if b.entry.rows]
+            spans = [self._open_between, *times]  # before the commit, so that no reader passes by what it brings
+            self._open_between = min(s[0] for s in spans), max(s[1] for s in spans)
             _ingest(self._storing, "ledger", lines_of(batches, first))
             if count >= BLOCK:
                 full = [b.readings for b in batches if b.entry.rows]
@@ -251,9 +257,12 @@ class Duck:
 
     def rows(self, asked: Asked) -> Rows:
         """Return the rows that are asked for; the table first, then the segments, so that none falls in between."""
-        rows, blocks = _sql(asked)
-        table, content = self._ask_beside(rows, blocks)
-        open_rows = _wanted(table, content, asked)
+        earliest, latest = self._open_between
+        open_rows = Rows.none()
+        if earliest < asked.end and latest >= asked.start:
+            rows, blocks = _sql(asked)
+            table, content = self._ask_beside(rows, blocks)
+            open_rows = _wanted(table, content, asked)
         return together([open_rows, *self.segments.read_all(self.sealed, asked, self.register)])
 
     def _open_rows(self, asked: Asked) -> Rows:
@@ -424,6 +433,19 @@ class Duck:
             self.sealed = was
             raise
         self.sealed = tuple(s for s in self.sealed if s.file not in gone)
+        if drop is not None:
+            self._look_for_open()
+
+    def _look_for_open(self) -> None:
+        """Learn between which times rows outside segments are, while nothing is stored."""
+        with self._write:
+            table = "SELECT min(time) AS a, max(time) AS b FROM readings"
+            found = self._ask(self._keeping, f"{table} UNION ALL SELECT min(earliest), max(latest) FROM blocks")
+            self._keeping.rollback()
+            self._open_between = (
+                min((t for t in found.column("a").to_pylist() if t is not None), default=EVER),
+                max((t for t in found.column("b").to_pylist() if t is not None), default=-EVER),
+            )
 
     def _forget_old_batches(self) -> None:
         """Drop lines of the ledger that nobody can retry any more, never the last one."""

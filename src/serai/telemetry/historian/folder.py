@@ -94,7 +94,8 @@ class Folder:
         return 0
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of what reads."""
+        self.segments.close()
 
     def _refuse(self) -> NoReturn:
         msg = f"{self.folder}: is open for reading only; the process that writes it may do this"

@@ -7,6 +7,7 @@ and `restore` fills an empty history of any engine from it. Rows keep their numb
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,10 +101,15 @@ def restore(folder: str | Path, history: Historian) -> int:
     if len(history.register) or history.ledger().num_rows:
         msg = f"{history.engine.name}: the history is not empty; restore into a new one"
         raise SeraiError(msg)
-    source = Folder(Path(folder))
+    with contextlib.closing(Folder(Path(folder))) as source:
+        return _restore(source, history)
+
+
+def _restore(source: Folder, history: Historian) -> int:
+    """Fill an empty history from a backup that is open."""
     wrong = source.verify()
     if wrong:
-        msg = f"{folder}: the backup is damaged, nothing was restored: {'; '.join(wrong)}"
+        msg = f"{source.folder}: the backup is damaged, nothing was restored: {'; '.join(wrong)}"
         raise SeraiError(msg)
     history.engine.register.numbers(list(source.register))
     counted = 0

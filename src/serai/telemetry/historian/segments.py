@@ -31,12 +31,13 @@ from serai.telemetry.historian.rows import HOUR, Asked, Rows, ordered
 from serai.telemetry.readings import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from serai.telemetry.readings import Register
 
 ROW_GROUP = 8192  # rows: a tag's hour lies in one or two groups, so reading one tag decodes little
+FEW_TAGS = 8  # up to so many are cut out of a row group; more are picked from all its rows
 FORM = "serai history 1"
 MANIFEST, OPEN, TAGS, LEDGER_FILE = "manifest.json", "open.json", "tags.json", "ledger.parquet"
 
@@ -70,6 +71,7 @@ class Segments:
         self.folder = folder
         self._checked: dict[str, _Checked] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(2, "decoding")
 
     def write(self, stem: str, rows: Rows, register: Register, *, sync: bool = True) -> Segment:
         """Write rows as a segment `<stem>-<hash>.parquet`, safe on disk under its name when this returns."""
@@ -123,11 +125,17 @@ class Segments:
     def read_all(self, segments: Iterable[Segment], asked: Asked, register: Register) -> list[Rows]:
         """Return the rows of segments that are asked for, in parts."""
         segments = [s for s in segments if s.holds(asked)]
-        if asked.tags is None or len(segments) < 4:
+        if asked.tags is None or len(asked.tags) > FEW_TAGS or not segments:
             return [self.read(s, asked, register) for s in segments]
-        with ThreadPoolExecutor(2) as pool:  # decoding runs without Python's lock; numbering tags does not
-            tables = list(pool.map(lambda s: self._decoded(s, asked, register), segments))
-        return [self._wanted(table, asked, register) for table in tables]
+        wanted = frozenset(register.names(asked.tags))
+        # decoding runs without Python's lock; numbering tags does not
+        tables = [t for t in self._pool.map(lambda s: self._decoded(s, asked, register), segments) if t is not None]
+        batches = [cut for table in tables for batch in table.to_batches() for cut in _cuts(batch, wanted)]
+        return [self._wanted(pa.Table.from_batches(batches), asked, register)] if batches else []
+
+    def close(self) -> None:
+        """End the threads that decode."""
+        self._pool.shutdown()
 
     @staticmethod
     def _wanted(table: pa.Table | None, asked: Asked, register: Register) -> Rows:
@@ -283,6 +291,19 @@ def _may_hold(names: tuple[str, str] | None, wanted: list[str]) -> bool:
         return True
     k = bisect_left(wanted, names[0])
     return k < len(wanted) and wanted[k] <= names[1]
+
+
+def _cuts(batch: pa.RecordBatch, wanted: frozenset[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the wanted tags: sorted by tag they follow each other, so nothing is copied."""
+    tags = batch.column(0)
+    index = tags.indices.to_numpy()
+    if (index[1:] < index[:-1]).any():  # a dictionary in another order than the rows: all of it, to be picked from
+        yield batch
+        return
+    for k, name in enumerate(tags.dictionary.to_pylist()):
+        if name in wanted:
+            low, high = np.searchsorted(index, [k, k + 1])
+            yield batch.slice(low, high - low)
 
 
 def _by_name(rows: Rows, register: Register) -> Rows:
