@@ -2,7 +2,7 @@
 """Readings survive SIGKILL: the writer killed 200 times, the PostgreSQL and the NATS server 20 times each, at random.
 
 After every kill of the writer the history is opened again: all batches that were acknowledged are in the ledger, at
-most one more is, and sending the next one again stores it once. Every tenth time, and after each server's trials, all rows
+most one more is, and sending the next one again stores it once. Every tenth time, and after each server, all rows
 are compared with those that were sent, the ledger with the rows, every segment with its hash.
 
     python benchmarks/kill_ingest.py [--json] [--short] [--seed 1]
