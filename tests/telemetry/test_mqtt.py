@@ -56,12 +56,26 @@ async def broker(port=0, *, files=(), authority=""):
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
     )
+    serve, writers = made.stream_connected, set()
+
+    async def connected(reader, writer, listener_name):  # amqtt leaves some connections open
+        writers.add(writer)
+        try:
+            await serve(reader, writer, listener_name)
+        finally:
+            writer.close()
+            writers.discard(writer)
+
+    made.stream_connected = connected
     await made.start()
     BROKERS.append(made)
     try:
         yield Endpoint("broker", "mqtt", "127.0.0.1", port, "none")
     finally:
         await BROKERS.pop().shutdown()
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(0)
 
 
 def points(*names):

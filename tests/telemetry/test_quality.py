@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import serai as sr
+from serai.field import readings as field_readings
+from serai.telemetry.points import points
 from serai.telemetry.quality import DELAYS, RECENT, RULES, TIMES, WINDOW, Checks, Limits, step
-from serai.telemetry.readings import MICROSECONDS, Quality, Readings, Register
+from serai.telemetry.readings import MICROSECONDS, Quality, Readings, Register, joined
 from telemetry.wire import point
 
 S = MICROSECONDS
@@ -315,3 +318,12 @@ def test_silent_tags_are_told():
     assert set(checks.silent(at)) == {"P1", "P2"}
     assert checks.silent(at + 30 * S)["P0"] == pytest.approx(31.0)
     assert checks.silent(checks._begun + 5 * S) == {}
+
+
+def test_healthy_meters_of_a_whole_country_are_given_nothing():
+    """Half an hour of the simulated field, class bias, jitter, dropouts and travel times included."""
+    net = sr.read("turkmenistan")
+    batch = joined(list(field_readings(net, hours=0.5)))
+    got = Checks(points(net), batch.register).check(batch)
+    assert len(batch) > 250_000
+    np.testing.assert_array_equal(got.quality, batch.quality)

@@ -73,9 +73,10 @@ class Block:
         """Return values in the units of the points (n,) and qualities (n,) from the registers (count,)."""
         words = np.asarray(registers, dtype=np.uint16)
         values = np.empty(len(self.points))
-        for kind, rows, places in self.groups:
-            values[rows] = words[places].astype(">u2").view(_DTYPES[kind])[:, 0]
-        values *= self.scale
+        with np.errstate(invalid="ignore", over="ignore"):  # a signalling nan becomes a quiet one
+            for kind, rows, places in self.groups:
+                values[rows] = words[places].astype(">u2").view(_DTYPES[kind])[:, 0]
+            values *= self.scale
         quality = np.where(self.quality >= 0, words[self.quality] & _LOW_BYTE, 0).astype(np.uint16)
         unusable = ~np.isfinite(values)
         values[unusable] = np.nan
