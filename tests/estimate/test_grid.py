@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, kstest
 
+import serai as sr
 from estimate.grid_meters import MeteredGrid, Peer
+from power.pandapower_arrays import file_of
 from serai.errors import SeraiError
 from serai.estimate import Estimator, estimate
 from serai.known import Known
+from serai.simulate.measured import measured
 
 pytest.importorskip("power_grid_model", reason="the peer is not installed: pip install serai[bench]")
 
@@ -78,6 +81,33 @@ def test_snapshots_may_lack_readings():
         V = (found.magnitude[s] * np.exp(1j * found.angle[s]))[at]
         assert np.abs(voltages(alone.state, g.buses) - V).max() < 1e-8
         assert found.objective[s] == pytest.approx(alone.objective, rel=1e-8)
+
+
+def test_loads_and_units_with_meters_of_their_own_and_without():
+    """Buses with a unit and a load, each metered or not: the lanes weigh their sum, the general way each."""
+    whole = sr.read(file_of("case118"))
+    truth, random, readings = sr.steady(whole, q_limits=False), np.random.default_rng(0), []
+    places = [("magnitude", b, 0.004) for b in whole["buses"].names]
+    places += [(f"{p}_power_from", b, 1e6) for b in whole["branches"].names for p in ("active", "reactive")]
+    places += [(f"{p}_power", x, s) for kind, s in (("loads", 5e5), ("generators", 2e6))
+               for x in whole[kind].names[3:] for p in ("active", "reactive")]  # fmt: skip
+    for quantity, where, sigma in places:
+        value = float(measured(truth, quantity, where))
+        readings.append(Known(quantity, where, value + sigma * random.standard_normal(), sigma))
+    alone = estimate(whole, readings)
+    assert alone.converged
+    assert set(alone.unobservable) == {  # at bus 1 neither has a meter: their difference is told, not each
+        ("active_withdrawal", "bus 1"), ("reactive_withdrawal", "bus 1"),
+        ("active_power", "generator 1"), ("reactive_power", "generator 1"),
+    }  # fmt: skip
+    lanes = Estimator(whole, alone.meters).snapshots(np.tile(alone.values, (3, 1)), alone.sigmas, residuals=True)
+    assert lanes.converged.all()
+    at = [lanes.buses.index(b) for b in whole["buses"].names]
+    for s in (0, 2):
+        V = (lanes.magnitude[s] * np.exp(1j * lanes.angle[s]))[at]
+        assert np.abs(voltages(alone.state, list(whole["buses"].names)) - V).max() < 1e-9
+        assert lanes.objective[s] == pytest.approx(alone.objective, rel=1e-8)
+        assert np.abs((lanes.residuals[s] - alone.residuals) / alone.sigmas).max() < 1e-5
 
 
 def test_zero_injections_are_exact():
@@ -175,8 +205,6 @@ def test_a_score_is_what_the_added_unknown_gives():
 
 
 def test_lanes_say_what_they_do_not_take():
-    import serai as sr
-
     with pytest.raises(SeraiError, match="it has gas"):
         Estimator(sr.read("turkmenistan")).snapshots(np.zeros((1, 837)))
     g, (_, first) = grid("case118"), prepared("case118")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
+KEPT = 8  # matrices for as many sets of exact Knowns (positions, say) are kept
+
 
 def estimate(
     network: Network,
@@ -86,8 +88,7 @@ class Estimator:
         self._typical = np.array([
             np.nan if i is None else sigma_of(i, 0.25 * (i.high - i.low) if i.high > i.low else 0.0) for i in middle
         ])  # fmt: skip
-        self._problems: dict[tuple[Known, ...], Problem] = {}
-        self._last: Floats | None = None
+        self._problems: dict[tuple[tuple[str, str, float], ...], Problem] = {}
         self._grid: tuple[bytes, GridSnapshots] | None = None
         self.memory = Memory.of(len(self.meters))
 
@@ -138,9 +139,10 @@ class Estimator:
 
     def problem(self, exact: Iterable[Known] = (), sigmas: Floats | None = None) -> Problem:
         """Return the matrix of this network under more exact Knowns; laid out once for each set of them."""
-        key = (*self.exact, *exact)
+        hold = (*self.exact, *exact)
+        key = tuple((k.quantity, k.where, k.value) for k in hold)
         if key not in self._problems:
-            made = frame(self.network, key, [(m.quantity, m.where) for m in self.meters], self._setpoints)
+            made = frame(self.network, hold, [(m.quantity, m.where) for m in self.meters], self._setpoints)
             laws, functions = Laws(made.system, made.fixed), Functions(made, self.meters)
             if not laws.n:
                 msg = f"{self.network.name}: nothing to estimate: no part of it runs, or everything is exact"
@@ -150,6 +152,8 @@ class Estimator:
             known = typical[np.isfinite(typical) & (typical > 0.0)]
             middle = float(np.median(known)) if len(known) else 1.0
             typical = np.where(np.isfinite(typical) & (typical > 0.0), typical, middle)
+            while len(self._problems) >= KEPT:
+                self._problems.pop(next(iter(self._problems)))
             self._problems[key] = Problem(made, laws, functions, typical)
         return self._problems[key]
 
@@ -162,22 +166,22 @@ class Estimator:
 
     def _suspects(self, problem: Problem, values: Floats, sigmas: Floats) -> dict[int, tuple[float, str]]:
         expected = np.full(len(values), np.nan)
-        if self._last is not None or problem.frame.steady:
-            problem.laws.x[:] = problem.frame.start if self._last is None else self._last
+        if problem.last is not None or problem.frame.steady:
+            problem.laws.x[:] = problem.frame.start if problem.last is None else problem.last
             problem.slopes()
             expected = np.where(problem.functions.idle, np.nan, problem.h)
         return wrong_units(self.meters, values, sigmas, expected)
 
     def _search(self, problem: Problem, values: Floats, weight: Floats) -> Answer:
         """Search from the last answer, from the start, and at last coldly."""
-        tries = [(self._last, False)] if self._last is not None and len(self._last) == len(problem.laws.x) else []
+        tries = [(problem.last, False)] if problem.last is not None else []
         start = problem.frame.start
         tries += [(start, False)] if problem.frame.steady else [(self._read_pressures(problem, values, weight), True)]
         tries += [(start, True)]
         for x, cold in tries:
             answer = problem.solve(values, weight, np.asarray(x), cold=cold)
             if answer.converged:
-                self._last = answer.x
+                problem.last = answer.x
                 return answer
         return answer
 

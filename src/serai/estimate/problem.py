@@ -119,6 +119,7 @@ class Problem:
     n, m      free columns, rows of the laws
     free      the free columns
     unit, row_unit     SI value of one in each free column (n,), and of one in each row (m,)
+    last      where the last search that converged ended (n_column,); None = nowhere yet
     """
 
     def __init__(self, frame: Frame, laws: Laws, functions: Functions, sigma: Floats) -> None:
@@ -224,6 +225,7 @@ class Problem:
         self.K = np.zeros(self.lu.size)
         self._sights: dict[bytes, Sight] = {}
         self._held = 0
+        self.last: Floats | None = None
         self._inverse = Inverse(self.lu, self.k_rows, self.k_columns)
 
     def sight(self, x: Floats, weight: Floats) -> Sight:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-9  # rad and ln V: the last step
 WEAK = 1e-13  # a pivot block below this beside its parts is not trusted
+ONE = EIGHT[:1]
 EXACT = 1e-9  # per unit: what may be left of an injection that is exactly known
 
 
@@ -252,16 +253,15 @@ class GridSnapshots:
         v, a = x[c["magnitude"].span][self.node].copy(), x[c["angle"].span][self.node].copy()
         magnitude, angle, told = np.empty((count, self.n)), np.empty((count, self.n)), np.full((count, 5), np.nan)
         out = magnitude, angle, told
-        one = EIGHT[:1]
-        self._each(one, 0, 1, self._apart(z, (v, a), out, one))  # the base
+        self._each(ONE, 0, 1, self._apart(z, (v, a), out))  # the base
         if count > 1 and self._fine(told[:1])[0]:
-            base = self._work[1][0]
-            self._each(EIGHT, 1, count, self._alike(base, z, (magnitude[0].copy(), angle[0].copy()), out))
+            v, a = magnitude[0].copy(), angle[0].copy()
+            self._each(EIGHT, 1, count, self._alike(self._work[1][0], z, (v, a), out))
         left = np.flatnonzero(~self._fine(told))
         left = left[left > 0]
         if left.size:
             mine = tuple(np.full((left.size, *x.shape[1:]), np.nan) for x in out)
-            self._each(EIGHT, 0, left.size, self._apart(z[left], (v, a), mine, EIGHT))
+            self._each(ONE, 0, left.size, self._apart(z[left], (v, a), mine))
             for whole, part in zip(out, mine, strict=True):
                 whole[left] = part
         converged = self._fine(told)
@@ -302,19 +302,21 @@ class GridSnapshots:
             k, sign = m.parts[mine].astype(np.intp), m.signs[mine]
             lack = (z[:, k] * sign).sum(axis=1) + m.constant[i] - injected[:, i]
             out[:, k] = lack[:, None] * sign * variance[k] / variance[k].sum()
-        return np.asarray(out * unit, np.float64)
+        # what shares a bus with something that nobody meters checks nothing there: it is believed
+        alone = np.isnan(out) & np.isfinite(z) & (self.weights > 0.0) & found.converged[:, None]
+        return np.asarray(np.where(alone, 0.0, out) * unit, np.float64)
 
     @staticmethod
     def _fine(told: Floats) -> Flags:
         return np.asarray((told[:, 2] <= TOLERANCE) & (told[:, 3] > WEAK) & (told[:, 4] <= EXACT), bool)
 
     def _apart(
-        self, z: Floats, start: tuple[Floats, Floats], out: tuple[Floats, ...], lanes: tuple[float, ...]
+        self, z: Floats, start: tuple[Floats, Floats], out: tuple[Floats, ...]
     ) -> Callable[[Work, int, int], None]:
-        """Return what estimates snapshots with factors of their own."""
+        """Return what estimates snapshots with factors of their own, one lane each: they are few."""
 
         def do(w: Work, first: int, last: int) -> None:
-            estimate_range(self.layout, w, z, self.weights, *start, TOLERANCE, first, last, *out, lanes)
+            estimate_range(self.layout, w, z, self.weights, *start, TOLERANCE, first, last, *out, ONE)
 
         return do
 
