@@ -54,7 +54,7 @@ def table(columns, values, number, count):
 
 
 def worker(arguments):
-    """Solve all parts; what is there already is not solved again. Prints memory [MB] after each part, then a summary."""
+    """Solve all parts that are not there; print memory [MB] after each, then a summary."""
     network, knowns, columns, values = case(arguments.data)
 
     def tables():
@@ -72,7 +72,7 @@ def worker(arguments):
 
 
 def check(arguments, folder, numbers):
-    """Return the largest difference of parts on disk from the same parts solved here [Pa], and whether all are there."""
+    """Return the largest difference of parts on disk from the same solved here [Pa], and whether statuses agree."""
     import xarray as xr
 
     network, knowns, columns, values = case(arguments.data)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
     Modes = tuple[str, ...]
 
-GROUP = 16  # scenarios that make a pattern of their own worth while
+GROUP = 16  # scenarios that make lanes, and a pattern of their own, worth while
 ROUNDS = 8  # of mode switches in lanes, before a scenario is solved alone
 CERTIFIED = 16  # scenarios that the independent certificate judges: those with the largest mismatch
 
@@ -157,6 +157,7 @@ class Prepared:
         self.network, self.given, self.knowns = network, tuple(given), tuple(knowns)
         self.hour, self.q_limits, self.cell, self.threads = hour, q_limits, cell, threads
         self.groups: dict[Modes, _Group] = {}
+        self.asked = 0  # scenarios so far: for a handful nothing is compiled
         own = override(network, network.knowns(hour), self.knowns)
         # what changes the equations cannot share a pattern
         self.apart = middle is None or any(q in (*PARAMETERS, "open") for q, _ in self.given)
@@ -312,12 +313,13 @@ class _Job:
         pending: dict[Modes, list[int]] = {prepared.home: [int(s) for s in np.flatnonzero(self.sound)]}
         starts: dict[Modes, Floats] = {prepared.home: prepared.base}
         left: list[int] = []
-        first = True
+        prepared.asked += int(self.sound.sum())
         for _ in range(ROUNDS):
             wanted: dict[Modes, list[int]] = defaultdict(list)
             for modes, scenarios in pending.items():
                 group = None
-                if first or len(scenarios) >= GROUP or modes in prepared.groups:
+                home = modes == prepared.home and prepared.asked >= GROUP
+                if home or len(scenarios) >= GROUP or modes in prepared.groups:
                     group = prepared.group(modes, self.rows[scenarios[0]], starts[modes])
                 if group is None:
                     left += scenarios
@@ -325,7 +327,7 @@ class _Job:
                 for new, those in self._solved(group, np.array(scenarios), left).items():
                     wanted[new] += those
                     starts.setdefault(new, self.X[those[0]].copy())
-            pending, first = dict(wanted), False
+            pending = dict(wanted)
             if not pending:
                 break
         left += [s for those in pending.values() for s in those]
@@ -364,25 +366,22 @@ class _Job:
         return wanted
 
     def _refuse(self, scenarios: Ints, switching: set[int]) -> None:
-        """Refuse answers that cannot be; see `refuse_impossible`."""
-        c = self.system.equations.columns
-        tests: list[tuple[Floats, list[str], str]] = []
-        X = self.X[scenarios]
+        """Refuse answers that cannot be, in the words of `refuse_impossible`."""
+        c, X = self.system.equations.columns, self.X[scenarios]
+        good = np.ones(len(scenarios), bool)
         if self.system.gas.names:
-            tests.append((X[:, c["pressure"].span], self.system.gas.names, "the pressure would fall below zero at {}"))
+            good &= (X[:, c["pressure"].span] > 0.0).all(axis=1)
         if self.system.power.names:
             g, a = self.system.power, X[:, c["angle"].span]
-            tests.append((X[:, c["magnitude"].span], g.names, "the voltage would not be above zero at {}"))
             (f, t), shift = g.ends, g.branches.shift[g.alive_branch]
-            names = [str(n) for n in g.branches.name[g.alive_branch]]
-            tests.append((np.cos(a[:, f] - a[:, t] - shift), names, "more than a quarter turn across {}"))
-        for held, names, text in tests:
-            if not held.shape[1]:
-                continue
-            for k in np.flatnonzero(~(held > 0.0).all(axis=1)):
-                s = int(scenarios[k])
-                if s not in switching:
-                    self._fail(s, REFUSED, text.format(names[int(np.argmin(held[k]))]))
+            good &= (X[:, c["magnitude"].span] > 0.0).all(axis=1)
+            good &= (np.cos(a[:, f] - a[:, t] - shift) > 0.0).all(axis=1)
+        for s in scenarios[~good].tolist():
+            if s not in switching:
+                try:
+                    refuse_impossible(self.system, self.X[s])
+                except PhysicsRefused as error:
+                    self._fail(s, REFUSED, str(error))
 
     def _alone(self, s: int) -> None:
         """Solve one scenario with the equations at hand, or where that finds no answer by `steady`."""

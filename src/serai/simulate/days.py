@@ -259,7 +259,8 @@ class _Table:
         for _ in range(ROUNDS):
             following: Groups = defaultdict(list)
             for (step, modes), scenarios in groups.items():
-                batch = self.solver.batch(modes) if step == 0 or len(scenarios) >= GROUP else None
+                worth = len(scenarios) >= GROUP or modes in self.solver.batches
+                batch = self.solver.batch(modes) if worth else None
                 if batch is None:
                     alone += scenarios
                 else:
