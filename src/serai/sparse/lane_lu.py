@@ -50,6 +50,9 @@ TRUSTED = 1e-11
 # A solution with a larger backward error is refined; one that stays there after it is found in another way.
 _TRUST_BELOW = 1e-12
 
+# Nothing is allocated in the passes: without counting references they compile in half the time.
+passes = njit(cache=True, error_model="numpy", nogil=True, _nrt=False, no_rewrites=True, no_cfunc_wrapper=True)
+
 
 class LaneLayout(NamedTuple):
     """The factors of one pattern, row after row: columns of L ascending, the diagonal, columns of U ascending.
@@ -135,7 +138,7 @@ def _laid_out(
 # ----------------------------------------------------------------------------------------------------- 1x1, in lanes
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@passes
 def factor_lanes(
     starts: Indices, diagonal: Indices, columns: Indices, targets: Indices, X: Floats, D: Floats, weakest: Floats,
     lanes: Lanes,
@@ -168,7 +171,7 @@ def factor_lanes(
     store(weakest, 0, least)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@passes
 def solve_lanes(
     starts: Indices, diagonal: Indices, columns: Indices, X: Floats, D: Floats, B: Floats, lanes: Lanes
 ) -> None:  # pragma: no cover - lanes exist compiled only
@@ -189,7 +192,7 @@ def solve_lanes(
 # ----------------------------------------------------------------------------------------------------- 2x2, in lanes
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@passes
 def factor_blocks(
     starts: Indices, diagonal: Indices, columns: Indices, targets: Indices, X: Floats, D: Floats, weakest: Floats,
     lanes: Lanes,
@@ -235,7 +238,7 @@ def factor_blocks(
     store(weakest, 0, least)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@passes
 def solve_blocks(
     starts: Indices, diagonal: Indices, columns: Indices, X: Floats, D: Floats, B: Floats, lanes: Lanes
 ) -> None:  # pragma: no cover - lanes exist compiled only

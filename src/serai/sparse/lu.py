@@ -75,7 +75,11 @@ class Statistics:
     rematches: int = 0
 
 
-@njit(cache=True, error_model="numpy")
+# Nothing is allocated in these: without counting references they compile in half the time.
+passes = njit(cache=True, error_model="numpy", _nrt=False, no_rewrites=True, no_cfunc_wrapper=True)
+
+
+@passes
 def factor_in_place(
     data: Floats,
     starts: Indices,
@@ -123,7 +127,7 @@ def factor_in_place(
     return smallest, growth
 
 
-@njit(cache=True, error_model="numpy")
+@passes
 def solve_rows(
     starts: Indices, diagonal: Indices, columns: Indices, row_at: Indices, column_at: Indices,
     X: Floats, D: Floats, rhs: Floats, work: Floats, x: Floats,
@@ -144,7 +148,7 @@ def solve_rows(
         x[np.intp(column_at[i])] = s
 
 
-@njit(cache=True, error_model="numpy")
+@passes
 def solve_columns(
     starts: Indices, diagonal: Indices, columns: Indices, row_at: Indices, column_at: Indices,
     X: Floats, D: Floats, rhs: Floats, work: Floats, x: Floats,
@@ -165,7 +169,7 @@ def solve_columns(
         x[np.intp(row_at[i])] = s
 
 
-@njit(cache=True, error_model="numpy")
+@passes
 def backward_error(starts: Indices, columns: Indices, data: Floats, x: Floats, rhs: Floats, residual: Floats) -> float:
     """Fill residual = rhs - A x, (n,), and return the largest backward error of its rows; NaN wins."""
     largest = 0.0

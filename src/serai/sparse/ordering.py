@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Wide = NDArray[np.int64]
     Indices = NDArray[np.uint32]
 
+# Functions that only compiled ones call need no way in from Python: half the time to compile them.
+inner = njit(cache=True, error_model="numpy", no_rewrites=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+outer = njit(cache=True, error_model="numpy", no_rewrites=True, no_cfunc_wrapper=True)
+
 # An entry may become a pivot if it is at least this share of the largest entry of its row.
 _THRESHOLD = 0.1
 # So many rows and columns are looked through for a pivot, once one was found.
@@ -57,7 +61,7 @@ class Pattern(NamedTuple):
     entry_slots: Indices
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def append(lists: Wide, pool: Ints, values: Floats, i: int, index: int, value: float) -> tuple[Ints, Floats]:
     """Append an entry to list i and return the pools, grown if need be.
 
@@ -71,8 +75,8 @@ def append(lists: Wide, pool: Ints, values: Floats, i: int, index: int, value: f
         if end + wider > pool.size:
             more_pool = np.empty(2 * pool.size + wider, np.int32)
             more_values = np.empty(2 * pool.size + wider)
-            more_pool[:end] = pool[:end]
-            more_values[:end] = values[:end]
+            for p in range(end):  # a slice would compile the text of its errors too: two seconds
+                more_pool[p], more_values[p] = pool[p], values[p]
             pool, values = more_pool, more_values
         for p in range(length):
             pool[end + p] = pool[start + p]
@@ -86,7 +90,7 @@ def append(lists: Wide, pool: Ints, values: Floats, i: int, index: int, value: f
     return pool, values
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def remove(lists: Wide, pool: Ints, values: Floats, i: int, index: int) -> float:
     """Remove the entry `index` from list i and return its value; the order of a list means nothing."""
     p = lists[i, 0]
@@ -99,7 +103,7 @@ def remove(lists: Wide, pool: Ints, values: Floats, i: int, index: int) -> float
     return value
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def file(bins: Ints, i: int, count: int) -> None:
     """Move line i to the bin of lines with `count` entries; -1 takes it out.
 
@@ -123,7 +127,7 @@ def file(bins: Ints, i: int, count: int) -> None:
             bins[2, first] = i
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def row_candidate(i: int, rows: Wide, pool: Ints, values: Floats, columns: Wide) -> tuple[int, float]:
     """Return the shortest column of row i with an acceptable entry (-1 is none) and its share of the row's largest."""
     largest = 0.0
@@ -145,7 +149,7 @@ def row_candidate(i: int, rows: Wide, pool: Ints, values: Floats, columns: Wide)
     return best, share
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def column_candidate(
     j: int, rows: Wide, pool: Ints, values: Floats, columns: Wide, column_pool: Ints
 ) -> tuple[int, float]:
@@ -172,7 +176,7 @@ def column_candidate(
     return best, share
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def next_pivot(
     rows: Wide, pool: Ints, values: Floats, columns: Wide, column_pool: Ints, row_bins: Ints, column_bins: Ints
 ) -> tuple[int, int]:
@@ -205,7 +209,7 @@ def next_pivot(
     return row, column
 
 
-@njit(cache=True, error_model="numpy")
+@outer
 def choose_pivots(starts: Ints, entries: Ints, sample: Floats) -> tuple[Ints, Ints, int]:
     """Return the rows (n,) and columns (n,) of the pivots in their order, and how many were found.
 
@@ -220,13 +224,13 @@ def choose_pivots(starts: Ints, entries: Ints, sample: Floats) -> tuple[Ints, In
     unused = np.empty(pool.size)
     for i in range(n):
         for p in range(starts[i], starts[i + 1]):
-            pool, values = append(rows, pool, values, i, entries[p], sample[p])
-            column_pool, unused = append(columns, column_pool, unused, entries[p], i, 0.0)
+            pool, values = append(rows, pool, values, np.int64(i), np.int64(entries[p]), sample[p])
+            column_pool, unused = append(columns, column_pool, unused, np.int64(entries[p]), np.int64(i), 0.0)
     row_bins = np.full((4, n + 1), -1, np.int32)
     column_bins = np.full((4, n + 1), -1, np.int32)
     for k in range(n - 1, -1, -1):
-        file(row_bins, k, rows[k, 1])
-        file(column_bins, k, columns[k, 1])
+        file(row_bins, np.int64(k), rows[k, 1])
+        file(column_bins, np.int64(k), columns[k, 1])
     row_at = np.empty(n, np.int32)
     column_at = np.empty(n, np.int32)
     place = np.full(n, -1, np.int64)
@@ -236,20 +240,20 @@ def choose_pivots(starts: Ints, entries: Ints, sample: Floats) -> tuple[Ints, In
             return row_at, column_at, step
         row_at[step] = r
         column_at[step] = c
-        file(row_bins, r, -1)
-        file(column_bins, c, -1)
+        file(row_bins, r, np.int64(-1))
+        file(column_bins, c, np.int64(-1))
         pivot = remove(rows, pool, values, r, c)
         remove(columns, column_pool, unused, c, r)
         for t in range(rows[r, 1]):
-            remove(columns, column_pool, unused, pool[rows[r, 0] + t], r)
+            remove(columns, column_pool, unused, np.int64(pool[rows[r, 0] + t]), r)
         for q in range(columns[c, 1]):
-            i = column_pool[columns[c, 0] + q]
+            i = np.int64(column_pool[columns[c, 0] + q])  # type: ignore[assignment]  # compiled
             factor = remove(rows, pool, values, i, c) / pivot
             for p in range(rows[i, 0], rows[i, 0] + rows[i, 1]):
                 place[pool[p]] = p - rows[i, 0]
             known = rows[i, 1]
             for t in range(rows[r, 1]):
-                j = pool[rows[r, 0] + t]
+                j = np.int64(pool[rows[r, 0] + t])
                 change = -factor * values[rows[r, 0] + t]
                 if place[j] >= 0:
                     values[rows[i, 0] + place[j]] += change
@@ -260,12 +264,12 @@ def choose_pivots(starts: Ints, entries: Ints, sample: Floats) -> tuple[Ints, In
                 place[pool[p]] = -1
             file(row_bins, i, rows[i, 1])
         for t in range(rows[r, 1]):
-            j = pool[rows[r, 0] + t]
+            j = np.int64(pool[rows[r, 0] + t])
             file(column_bins, j, columns[j, 1])
     return row_at, column_at, n
 
 
-@njit(cache=True, error_model="numpy")
+@outer
 def factor_rows(starts: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
     """Merge rows into the exact pattern of the factors: starts (n + 1,), diagonal slots (n,), columns (n_slots,).
 
@@ -300,7 +304,8 @@ def factor_rows(starts: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
             k = following[k]
         if used + length > slots.size:
             larger = np.empty(2 * slots.size + length, np.int32)
-            larger[:used] = slots[:used]
+            for q in range(used):
+                larger[q] = slots[q]
             slots = larger
         k = following[n]
         while k < n:
@@ -310,10 +315,10 @@ def factor_rows(starts: Ints, columns: Ints) -> tuple[Ints, Ints, Ints]:
             used += 1
             k = following[k]
         factor_starts[i + 1] = used
-    return factor_starts, diagonal, slots[:used].copy()
+    return factor_starts, diagonal, slots[:used]
 
 
-@njit(cache=True, error_model="numpy")
+@outer
 def factor_products(
     starts: Ints, columns: Ints, factor_starts: Ints, diagonal: Ints, factor_columns: Ints
 ) -> tuple[Ints, Ints]:

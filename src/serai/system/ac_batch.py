@@ -101,7 +101,8 @@ class AcBatch:
             solve_range(grid, table, answers, order, first, last, tolerance, w, EIGHT)
             prove_range(grid, proof, table, answers, order, first, last, w, EIGHT)
 
-        share(count, self.threads, first_try)
+        # two threads that wait for the same compiler take longer than one
+        share(count, self.threads if prove_range.signatures else 1, first_try)
         slow = np.flatnonzero(answers.state == SLOW)
         if slow.size:
             self._again(table, answers, slow, tolerance)

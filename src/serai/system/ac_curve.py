@@ -63,60 +63,60 @@ FRESH, START, ON_CURVE, REFINES, ARRIVES, IMPEDANCES, PLAIN, GIVES_UP, CAME_BACK
 
 
 @inner
-def steer(p: Floats, phase: int, l: int, n: int) -> int:  # noqa: PLR0911 - a return for each thing to do
+def steer(p: Floats, phase: int, l: int) -> int:  # noqa: PLR0911 - a return for each thing to do
     """Decide what becomes of the correction of one lane, and of its next step; return its next phase.
 
-    p  rows of `Work.path`, row r of lane l at [r n + l]
+    p  `Work.path`, (n_rows, n_lanes)
     """
-    p[APPLY * n + l], p[KEEP * n + l], p[AHEAD * n + l], p[RETURN * n + l] = 0.0, 0.0, 0.0, 0.0
-    p[COUNT * n + l] += 1.0
-    p[TOTAL * n + l] += 1.0
+    p[APPLY, l], p[KEEP, l], p[AHEAD, l], p[RETURN, l] = 0.0, 0.0, 0.0, 0.0
+    p[COUNT, l] += 1.0
+    p[TOTAL, l] += 1.0
     if phase == PLAIN:
-        p[APPLY * n + l] = 1.0
-        return PLAIN if p[COUNT * n + l] <= PLAIN_STEPS else GIVES_UP
-    stretch = max(p[STRETCH * n + l], WEIGHT)
+        p[APPLY, l] = 1.0
+        return PLAIN if p[COUNT, l] <= PLAIN_STEPS else GIVES_UP
+    stretch = max(p[STRETCH, l], WEIGHT)
     if phase == START:
-        p[REACHED * n + l], p[SLOPE * n + l], p[KEEP * n + l], p[EXACT * n + l] = 0.0, 1.0 / stretch, 1.0 / stretch, 1.0
-        return predict(p, FIRST, l, n)  # type: ignore[no-any-return]  # compiled
-    h, rounds = p[LENGTH * n + l], p[ROUND * n + l]
-    size = max(p[CORRECTION * n + l], WEIGHT * abs(p[RISE * n + l]))
-    allowed = 0.5 * (h if rounds == 0.0 else p[LAST * n + l])
+        p[REACHED, l], p[SLOPE, l], p[KEEP, l], p[EXACT, l] = 0.0, 1.0 / stretch, 1.0 / stretch, 1.0
+        return predict(p, FIRST, l)  # type: ignore[no-any-return]  # compiled
+    h, rounds = p[LENGTH, l], p[ROUND, l]
+    size = max(p[CORRECTION, l], WEIGHT * abs(p[RISE, l]))
+    allowed = 0.5 * (h if rounds == 0.0 else p[LAST, l])
     if not (size <= allowed or size <= 1e-6 or (phase == REFINES and size < inf)):
         h *= max(0.1, min(0.5, 0.25 * h / size)) if rounds == 0.0 and size < inf else 0.4
-        if not h >= SHORTEST_STEP or p[COUNT * n + l] > STEPS or phase == REFINES:
+        if not h >= SHORTEST_STEP or p[COUNT, l] > STEPS or phase == REFINES:
             return GIVES_UP
-        p[RETURN * n + l] = 1.0
-        if p[EXACT * n + l] == 0.0:  # the point it came from and its tangent are made exact first
-            p[LAMBDA * n + l], p[LENGTH * n + l], p[ROUND * n + l] = p[REACHED * n + l], h, 0.0
+        p[RETURN, l] = 1.0
+        if p[EXACT, l] == 0.0:  # the point it came from and its tangent are made exact first
+            p[LAMBDA, l], p[LENGTH, l], p[ROUND, l] = p[REACHED, l], h, 0.0
             return REFINES
-        return predict(p, h, l, n)  # type: ignore[no-any-return]  # compiled
-    p[APPLY * n + l] = 1.0
-    p[LAMBDA * n + l] += p[RISE * n + l]
-    p[LAST * n + l] = size
-    p[ROUND * n + l] = rounds + 1.0
+        return predict(p, h, l)  # type: ignore[no-any-return]  # compiled
+    p[APPLY, l] = 1.0
+    p[LAMBDA, l] += p[RISE, l]
+    p[LAST, l] = size
+    p[ROUND, l] = rounds + 1.0
     if phase == ARRIVES or not (phase == REFINES or size <= 0.1 * h):
         return phase
-    if p[LAMBDA * n + l] < BACK or p[COUNT * n + l] > STEPS:
-        return CAME_BACK if p[LAMBDA * n + l] < BACK else GIVES_UP
-    sign = 1.0 if p[ALONG * n + l] + p[SLOPE * n + l] > 0.0 else -1.0
-    if (p[REACHED * n + l] - 1.0) * (p[LAMBDA * n + l] - 1.0) < 0.0:  # the correction went past the answer: turn round
+    if p[LAMBDA, l] < BACK or p[COUNT, l] > STEPS:
+        return CAME_BACK if p[LAMBDA, l] < BACK else GIVES_UP
+    sign = 1.0 if p[ALONG, l] + p[SLOPE, l] > 0.0 else -1.0
+    if (p[REACHED, l] - 1.0) * (p[LAMBDA, l] - 1.0) < 0.0:  # the correction went past the answer: turn round
         sign = -sign
-    p[REACHED * n + l], p[SLOPE * n + l], p[KEEP * n + l] = p[LAMBDA * n + l], sign / stretch, sign / stretch
-    p[EXACT * n + l] = 1.0 if phase == REFINES or size <= 0.01 * h else 0.0
+    p[REACHED, l], p[SLOPE, l], p[KEEP, l] = p[LAMBDA, l], sign / stretch, sign / stretch
+    p[EXACT, l] = 1.0 if phase == REFINES or size <= 0.01 * h else 0.0
     if phase != REFINES and rounds == 0.0:
         h = min(LONGEST_STEP, h * min(2.0, max(0.7, 0.25 * h / max(size, 1e-12))))
-    return predict(p, h, l, n)  # type: ignore[no-any-return]  # compiled
+    return predict(p, h, l)  # type: ignore[no-any-return]  # compiled
 
 
 @inner
-def predict(p: Floats, h: float, l: int, n: int) -> int:
+def predict(p: Floats, h: float, l: int) -> int:
     """Set out from the point reached by a length h, or less to end on lambda = 1."""
-    reached, slope = p[REACHED * n + l], p[SLOPE * n + l]
+    reached, slope = p[REACHED, l], p[SLOPE, l]
     phase = ON_CURVE
     if (reached - 1.0) * (reached + h * slope - 1.0) <= 0.0:
         h, phase = (1.0 - reached) / slope, ARRIVES
-    p[LAMBDA * n + l] = 1.0 if phase == ARRIVES else reached + h * slope
-    p[AHEAD * n + l], p[LENGTH * n + l], p[ROUND * n + l], p[LAST * n + l] = h, h, 0.0, inf
+    p[LAMBDA, l] = 1.0 if phase == ARRIVES else reached + h * slope
+    p[AHEAD, l], p[LENGTH, l], p[ROUND, l], p[LAST, l] = h, h, 0.0, inf
     return phase
 
 
@@ -183,8 +183,8 @@ def leave(
 ) -> None:  # fmt: skip
     """Hand out the answer of one lane: NaN where it has none."""
     answers.state[scenario] = state
-    answers.mismatch[scenario] = w.path[LEAST * n + l]
-    answers.steps[scenario] = FIRST_CAP + np.int64(w.path[TOTAL * n + l])
+    answers.mismatch[scenario] = w.path[LEAST, l]
+    answers.steps[scenario] = FIRST_CAP + np.int64(w.path[TOTAL, l])
     for i in range(grid.e.size):
         at = np.intp(grid.place[i])
         e, f, base = w.e[at * n + l], w.f[at * n + l], grid.angle[at]
@@ -266,14 +266,14 @@ def judge(grid: Grid, table: Table, l: int, w: Work, tolerance: float, lanes: La
     if phase in (IDLE, IMPEDANCES):
         return phase
     error = w.small[l]
-    w.path[LEAST * n + l] = min(w.path[LEAST * n + l], error)  # NaN does not count
+    w.path[LEAST, l] = min(w.path[LEAST, l], error)  # NaN does not count
     if error <= tolerance:
-        w.path[LEAST * n + l] = error
+        w.path[LEAST, l] = error
         changed = switch(grid, table, scenario, l, w, lanes)
         w.lane[n + l] = CONVERGED if changed == 0 else CYCLING if changed < 0 else LOST
         return FRESH if changed > 0 else GIVES_UP
     if phase == FRESH:
-        w.path[COUNT * n + l] = 0.0
+        w.path[COUNT, l] = 0.0
         return START
     if phase == PLAIN and not error < inf:
         return GIVES_UP
@@ -286,19 +286,19 @@ def after(grid: Grid, table: Table, answers: Answers, l: int, w: Work, n: int) -
     p, found = w.path, IDLE
     scenario, phase = int(w.lane[l]), int(w.lane[2 * n + l])
     if phase not in (IDLE, FRESH, IMPEDANCES):
-        found = steer(p, phase, l, n)
-        if found not in (GIVES_UP, CAME_BACK) and p[TOTAL * n + l] <= ALL_STEPS:
+        found = steer(p, phase, l)
+        if found not in (GIVES_UP, CAME_BACK) and p[TOTAL, l] <= ALL_STEPS:
             return found  # type: ignore[no-any-return]  # compiled
-    p[APPLY * n + l], p[KEEP * n + l], p[AHEAD * n + l], p[RETURN * n + l] = 0.0, 0.0, 0.0, 0.0
+    p[APPLY, l], p[KEEP, l], p[AHEAD, l], p[RETURN, l] = 0.0, 0.0, 0.0, 0.0
     if phase == IMPEDANCES:
         for i in range(grid.kind.size):
             w.e[i * n + l], w.f[i * n + l] = w.R[2 * i * n + l], w.R[(2 * i + 1) * n + l]
-        p[LAMBDA * n + l], p[COUNT * n + l] = 1.0, 0.0
+        p[LAMBDA, l], p[COUNT, l] = 1.0, 0.0
         return PLAIN
     if phase in (IDLE, FRESH):
         return phase
-    if phase == PLAIN or found == CAME_BACK or p[TOTAL * n + l] > ALL_STEPS:
-        leave(grid, table, answers, scenario, LOST, l, w, n)
+    if phase == PLAIN or found == CAME_BACK or p[TOTAL, l] > ALL_STEPS:
+        leave(grid, table, answers, scenario, np.int64(LOST), l, w, n)
         return IDLE
     enter(grid, table, scenario, l, w, n)  # the curve gave no answer
     return IMPEDANCES
@@ -324,14 +324,14 @@ def solve_carefully(
             if phases[l] == IDLE and taken < order.size:
                 scenarios[l], state[l], phases[l] = order[taken], LOST, FRESH
                 taken += 1
-                p[LEAST * n + l], p[TOTAL * n + l] = inf, 0.0
+                p[LEAST, l], p[TOTAL, l] = inf, 0.0
                 enter(grid, table, scenarios[l], l, w, n)
             busy += phases[l] != IDLE
         if busy == 0:
             break
         measure_with_slopes(grid, w, lanes)
         for l in range(n):
-            take_out(grid, table, scenarios[l], l, w, True, lanes)  # noqa: FBT003 - compiled
+            take_out(grid, table, scenarios[l], l, w, busy > 0, lanes)  # always with slopes; a True is another type
         largest(w, lanes)
         for l in range(n):
             phase = judge(grid, table, l, w, tolerance, lanes)
@@ -342,8 +342,8 @@ def solve_carefully(
             fresh = phase == START
             w.small[2 * n + l] = 1.0 if fresh else 0.0
             if fresh:
-                p[LAMBDA * n + l] = 0.0
-            p[RISE * n + l] = 1.0 if phase in (ON_CURVE, REFINES) else 0.0
+                p[LAMBDA, l] = 0.0
+            p[RISE, l] = 1.0 if phase in (ON_CURVE, REFINES) else 0.0
         start, left = load(w.small, 2, lanes), 1.0 - load(p, LAMBDA, lanes)
         for k in range(2 * m):
             r = load(w.R, k, lanes)

@@ -363,11 +363,14 @@ class Plan:
         count = len(values)
         if not self.switched and out is None:
             return np.zeros(count + 1, np.int64), np.empty(0, np.uint32)
+        starts = np.zeros(count + 1, np.int64)
+        if out is not None and not self.switched:
+            np.cumsum([len(x) for x in out], out=starts[1:])
+            return starts, np.array([b for x in out for b in x], np.uint32)
         lists = [set(x) for x in out] if out is not None else [set() for _ in range(count)]
         for column, branch in self.switched:
             for s in np.flatnonzero(values[:, column] == 0.0):
                 lists[s].add(branch)
-        starts = np.zeros(count + 1, np.int64)
         np.cumsum([len(x) for x in lists], out=starts[1:])
         return starts, np.array([b for x in lists for b in sorted(x)], np.uint32)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 LOAD, HELD, EITHER = 0, 1, 2  # what a bus knows: Q; its magnitude; one of them, by lane
 WAITING, CONVERGED, SLOW, LOST, CYCLING = 0, 1, 2, 3, 4  # what became of a scenario
 FAR = 1e-2  # per unit: a lane with a larger mismatch is left behind when half of its block is below
+FALLS = 0.1  # unless its mismatch fell to this share in its last step
 NEAR = 1e-4  # per unit: below, the factors of the last step serve once more
 FIRST_CAP, SWITCH_CAP = 8, 40  # steps
 LONGEST = 0.8  # rad: a step turns no voltage by more, and changes none by more than 1.3
@@ -170,10 +171,10 @@ class Work(NamedTuple):
 def work_for(grid: Grid, width: int = len(EIGHT)) -> Work:
     """Return the workspace of one thread."""
     n, m, slots = grid.place.size, grid.kind.size, grid.columns.size + 1  # one slot more takes what references get
-    sizes = (4 * slots, 4 * m, 2 * m, n, n, n, m, m, n, m, 3 * n, 2 * m, 2 * m, 2 * m, 8, 19)
+    sizes = (4 * slots, 4 * m, 2 * m, n, n, n, m, m, n, m, 3 * n, 2 * m, 2 * m, 2 * m, 8)
     floats = [np.zeros(size * width) for size in sizes]
     switches, lane = np.zeros(grid.may.size * width, np.int64), np.zeros(3 * width, np.int64)
-    return Work(*floats, switches, lane)  # type: ignore[call-arg,arg-type]  # mypy does not count what is unpacked
+    return Work(*floats, np.zeros((19, width)), switches, lane)  # type: ignore[call-arg,arg-type]  # mypy does not count what is unpacked
 
 
 # --------------------------------------------------------------------------------------------------- compiled passes
@@ -656,7 +657,7 @@ def solve_range(
             if steps > 1 and farthest > FAR and 2 * (finished + near) >= width:
                 waiting, farthest = 0, 0.0
                 for l in range(width):
-                    if state[l] == WAITING and w.small[l] > FAR:
+                    if state[l] == WAITING and w.small[l] > FAR and w.small[l] > FALLS * w.small[5 * width + l]:
                         state[l] = SLOW
                     elif state[l] == WAITING:
                         waiting += 1
@@ -681,6 +682,7 @@ def solve_range(
             before = farthest
             for l in range(width):
                 w.small[2 * width + l] = 1.0 if state[l] == WAITING else 0.0
+                w.small[5 * width + l] = w.small[l]
             move(w, w.R, lanes)
             steps += 1
         for l in range(width):

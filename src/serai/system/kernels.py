@@ -35,8 +35,11 @@ from numba import njit
 
 from {module} import {function} as formula
 
+# nothing is allocated here: without counting references it compiles in half the time
+loop = njit(cache=True, error_model="numpy", _nrt=False, no_rewrites=True, no_cfunc_wrapper=True)
 
-@njit(cache=True, error_model="numpy")
+
+@loop
 def accumulate(x, columns, parameters, rows, row_scales, slots, slot_scales, residual, data):
     """Add value and slopes of every instance to the scaled residual and the matrix."""
     for i in range(columns.shape[1]):
@@ -44,7 +47,7 @@ def accumulate(x, columns, parameters, rows, row_scales, slots, slot_scales, res
 {adding}
 
 
-@njit(cache=True, error_model="numpy")
+@loop
 def values(x, columns, parameters, out):
     """Write the plain value of every row of every instance to out (rows, n)."""
     for i in range(columns.shape[1]):
