@@ -17,6 +17,8 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_duckdb.dbapi as adbc
@@ -38,7 +40,8 @@ from serai.telemetry.historian.engine import (
     shares,
 )
 from serai.telemetry.historian.rows import EVER, HOUR, PLACES, Asked, Rows, ordered, together
-from serai.telemetry.historian.segments import MANIFEST, OPEN, TAGS, Segment, Segments, write_list
+from serai.telemetry.historian.segments import MANIFEST, Segment, Segments, write_list
+from serai.telemetry.historian.shown import OpenFiles
 from serai.telemetry.readings import Counts, Readings, Register
 
 if TYPE_CHECKING:
@@ -52,13 +55,13 @@ CREATE TABLE IF NOT EXISTS ledger
 CREATE TABLE IF NOT EXISTS readings
     (tag INTEGER, time BIGINT, value DOUBLE, quality USMALLINT, received BIGINT, "row" BIGINT);
 CREATE TABLE IF NOT EXISTS blocks
-    (first BIGINT, rows INTEGER, earliest BIGINT, latest BIGINT, content BLOB USING COMPRESSION uncompressed);
+    (first BIGINT, last BIGINT, earliest BIGINT, latest BIGINT, content BLOB USING COMPRESSION uncompressed);
 CREATE TABLE IF NOT EXISTS segments (file VARCHAR, line VARCHAR);
 CREATE TABLE IF NOT EXISTS state (name VARCHAR, number BIGINT);
 """
 BLOCK = 2_000  # rows: a transaction with so many stores them as a block
 COLUMNS = 'tag, time, value, quality, received, "row"'
-MERGED = 16  # open files that are published before they are merged into one
+SHOWN = 500_000  # rows: about as many are written to one open file
 MANY_TAGS = 1000  # above so many they are picked from all rows instead of named in the question
 LEDGER_DAYS = 30.0
 HOURS = f"SELECT time // {HOUR} AS hour, count(*) AS n FROM readings GROUP BY hour"
@@ -94,9 +97,7 @@ class Duck:
         self._broken = False  # an error may have left DuckDB unusable: connect again before the next use
         self._next = 0  # row number
         self._open_between = (EVER, -EVER)  # times [µs] between which all rows outside segments are
-        self._shown: list[Segment] = []  # open files, and the row number below which they hold every open row
-        self._shown_to = self._tags_shown = 0
-        self._unlisted: list[str] = []  # files that no list names any more, removed once readers had time to notice
+        self.shown = OpenFiles(self.segments, self.register)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._open()
@@ -134,15 +135,15 @@ class Duck:
         sql = "SELECT coalesce(max(first + rows), 0) AS n FROM ledger"
         taken = self._ask(self._storing, sql).column("n")[0].as_py()
         self._next = max([int(taken), *(s.last_row + 1 for s in self.sealed)])
-        named = {s.file for s in self.sealed}
-        for path in self.folder.iterdir():
-            if path.suffix == ".part" or (path.suffix == ".parquet" and path.name not in named):
-                if path.suffix == ".parquet" and not path.name.startswith("open-"):
-                    self.counts.add("files of an unfinished sealing removed")
-                path.unlink()
+        left = [path for path in self.folder.iterdir() if path.suffix in {".part", ".parquet"}]
         self._look_for_open()
         self._list_sealed()
         self.publish()
+        named = {s.file for s in (*self.sealed, *self.shown.files)}
+        for path in left:
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+                self.counts.add("files that no list names removed")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -273,9 +274,9 @@ class Duck:
 
     def hours(self) -> dict[int, int]:
         """Return the hours that hold rows, with about how many."""
-        rows, blocks = self._ask_beside(HOURS, "SELECT first, content FROM blocks")
+        rows = self._ask_beside(HOURS)[0]
         found = Counter(dict(zip(rows.column("hour").to_pylist(), rows.column("n").to_pylist(), strict=True)))
-        for part in _in_blocks(blocks):
+        for part in _in_each_block(lambda sql: self._ask_beside(sql)[0], "true"):
             found.update(hours_of(part.time))
         for segment in self.sealed:
             found.update(self.segments.hours(segment, self.register))
@@ -290,45 +291,24 @@ class Duck:
     # --- showing it to other processes
 
     def publish(self) -> int:
-        """Write the rows that no file holds yet to an open file; returns how many."""
+        """Write the rows that no file holds yet to open files; returns how many."""
         with self._keep, self._or_not_kept("publishing"):
             before = self._next
-            if len(self._shown) >= MERGED:
-                return self._publish_all(before)
-            rows = self._open_rows(Asked(before_row=before))
-            rows = rows.take(rows.row >= self._shown_to)
-            if len(rows):
-                self._shown = [*self._shown, self.segments.write("open", rows, self.register, sync=False)]
-            self._list_open(before)
-            return len(rows)
+            return self.shown.show(self._not_shown(before), before)
 
-    def _publish_all(self, before: int) -> int:
-        """Write all open rows as one open file in place of those before."""
-        rows = self._open_rows(Asked(before_row=before))
-        old = [s.file for s in self._shown]
-        self._shown = [self.segments.write("open", rows, self.register, sync=False)] if len(rows) else []
-        new = int((rows.row >= self._shown_to).sum())
-        self._list_open(before)
-        self._remove_later(old)
-        return new
-
-    def _list_open(self, before: int) -> None:
-        if len(self.register) > self._tags_shown:
-            write_list(self.folder / TAGS, [], {"tags": list(self.register)})
-            self._tags_shown = len(self.register)
-        write_list(self.folder / OPEN, self._shown, {"stored_before_row": before}, sync=False)
-        self._shown_to = before
+    def _not_shown(self, before: int) -> Iterator[Rows]:
+        """Yield the rows below a row number that no file holds yet, in parts that memory holds easily."""
+        sql = f"SELECT first, rows FROM ledger WHERE first >= {self.shown.upto} AND first < {before} ORDER BY first"
+        lines = self._ask(self._keeping, sql)
+        self._keeping.rollback()
+        part = np.cumsum(lines.column("rows").to_numpy()) // SHOWN
+        cuts = lines.column("first").to_numpy()[1:][part[1:] != part[:-1]].tolist()
+        for first, end in pairwise([self.shown.upto, *cuts, before]):
+            yield self._open_rows(Asked(from_row=first, before_row=end))
 
     def _list_sealed(self) -> None:
+        self.shown.write_tags()
         write_list(self.folder / MANIFEST, self.sealed, {"retained_since": self.retained_since()})
-
-    def _remove_later(self, files: Sequence[str]) -> None:
-        """Remove the files that were taken off the lists the last time, and remember these for the next."""
-        shown = {s.file for s in (*self._shown, *self.sealed)}
-        for file in self._unlisted:
-            if file not in shown:
-                (self.folder / file).unlink(missing_ok=True)
-        self._unlisted = list(files)
 
     # --- keeping
 
@@ -348,17 +328,18 @@ class Duck:
             self._replace([], parts(), drop=(before, upto))
             if counted:
                 self._list_sealed()
-                self._publish_all(self._next)
+                self.shown.drop(before, upto)
                 self.counts.add("sealed readings", counted)
             self._forget_old_batches()
             return counted
 
     def _open_hours(self, before: int, upto: int) -> dict[int, int]:
         """Return the hours before `before` [µs] that hold rows outside segments, with how many."""
-        rows, blocks = _sql(Asked(end=before, before_row=upto))
-        table = self._ask(self._keeping, rows.replace(COLUMNS, "time"))
-        found = Counter(hours_of(table.column("time").to_numpy()))
-        for part in _in_blocks(self._ask(self._keeping, blocks)):
+        own = f'WHERE time < {before} AND "row" < {upto} GROUP BY hour'
+        rows = self._ask(self._keeping, HOURS.replace("GROUP BY hour", own))
+        found = Counter(dict(zip(rows.column("hour").to_pylist(), rows.column("n").to_pylist(), strict=True)))
+        over = f"earliest < {before} AND first < {upto}"
+        for part in _in_each_block(partial(self._ask, self._keeping), over):
             found.update(hours_of(part.time[part.time < before]))
         self._keeping.rollback()
         return dict(found)
@@ -366,8 +347,7 @@ class Duck:
     def _drop_open(self, before: int, upto: int) -> None:
         """Take the rows before `before` [µs] out of table and blocks; a block that goes on after it keeps the rest."""
         over = f"earliest < {before} AND first < {upto}"
-        crossing = self._ask(self._keeping, f"SELECT first, content FROM blocks WHERE {over} AND latest >= {before}")
-        for part in _in_blocks(crossing):
+        for part in _in_each_block(partial(self._ask, self._keeping), f"{over} AND latest >= {before}"):
             rest = part.take(part.time >= before)
             if len(rest):
                 _ingest(self._keeping, "blocks", _block([rest], NUMBERED))
@@ -385,7 +365,7 @@ class Duck:
                 merged += [s.file for s in group]
             if merged:
                 self._list_sealed()
-                self._remove_later(merged)
+                self.shown.remove_later(merged)
                 self.counts.add("merged segments", len(merged))
         return len(merged)
 
@@ -397,8 +377,8 @@ class Duck:
             counted = len(self._open_rows(Asked(end=since))) + sum(s.rows for s in old)
             self._replace(old, [], drop=(since, EVER), retained_since=since)
             self._list_sealed()
-            self._publish_all(self._next)
-            self._remove_later([s.file for s in old])
+            self.shown.drop(since, EVER)
+            self.shown.remove_later([s.file for s in old])
             self.counts.add("readings dropped by retention", counted)
             return counted
 
@@ -494,12 +474,18 @@ class Duck:
 
 def _sql(asked: Asked) -> tuple[str, str]:
     """Return the questions for the rows of the table, and for the blocks that may hold rows."""
-    where = [f"time >= {asked.start}", f"time < {asked.end}", f'"row" < {asked.before_row}']
+    where = [
+        f"time >= {asked.start}",
+        f"time < {asked.end}",
+        f'"row" < {asked.before_row}',
+        f'"row" >= {asked.from_row}',
+    ]
     if asked.received_by < EVER:
         where.append(f"received <= {asked.received_by}")
     if asked.tags is not None and len(asked.tags) <= MANY_TAGS:
         where.append(f"tag IN ({', '.join(map(str, asked.tags.tolist())) or 'NULL'})")
-    blocks = f"latest >= {asked.start} AND earliest < {asked.end} AND first < {asked.before_row}"
+    blocks = f"latest >= {asked.start} AND earliest < {asked.end}"
+    blocks += f" AND first < {asked.before_row} AND last >= {asked.from_row}"
     return (
         f"SELECT {COLUMNS} FROM readings WHERE {' AND '.join(where)}",
         f"SELECT first, content FROM blocks WHERE {blocks} ORDER BY first",
@@ -514,6 +500,12 @@ def _wanted(table: pa.Table, blocks: pa.Table, asked: Asked) -> Rows:
         parts.append(rows.take(asked.mask(rows)) if asked.tags is not None and len(asked.tags) > MANY_TAGS else rows)
     parts += [part.take(asked.mask(part)) for part in _in_blocks(blocks)]
     return together(parts)
+
+
+def _in_each_block(ask: Callable[[str], pa.Table], where: str) -> Iterator[Rows]:
+    """Yield the rows of blocks, one block in memory at a time."""
+    for first in ask(f"SELECT first FROM blocks WHERE {where} ORDER BY first").column("first").to_pylist():
+        yield from _in_blocks(ask(f"SELECT first, content FROM blocks WHERE first = {first} AND {where}"))
 
 
 def _in_blocks(blocks: pa.Table) -> Iterator[Rows]:
@@ -538,10 +530,15 @@ def _block(parts: Sequence[Readings | Rows], schema: pa.Schema, first: int | Non
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     content = sink.getvalue()
     ends = pa.array([0, content.size], pa.int32()).buffers()[1]
+    if first is None:
+        numbers = [p.row for p in parts if isinstance(p, Rows)]
+        first, last = min(int(n.min()) for n in numbers), max(int(n.max()) for n in numbers)
+    else:
+        last = first + sum(map(len, parts)) - 1
     return pa.table(
         {
-            "first": [min(int(p.row.min()) for p in parts if isinstance(p, Rows)) if first is None else first],
-            "rows": pa.array([sum(map(len, parts))], pa.int32()),
+            "first": [first],
+            "last": [last],
             "earliest": [min(int(p.time.min()) for p in parts)],
             "latest": [max(int(p.time.max()) for p in parts)],
             "content": pa.Array.from_buffers(pa.binary(), 1, [None, ends, content]),  # no copy of the content
@@ -581,17 +578,15 @@ def _stem(time: int) -> str:
 
 
 def _overlapping(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Yield groups of two or more segments that overlap in time or share an hour."""
+    """Yield groups of two or more segments that overlap in time."""
     group: list[Segment] = []
-    end = -EVER
     for s in sorted(segments, key=lambda s: (s.first, s.last)):
-        if group and s.first < end:
+        if group and s.first <= max(g.last for g in group):
             group.append(s)
         else:
             if len(group) > 1:
                 yield group
             group = [s]
-        end = max(end, hour_of(s.last) + HOUR) if len(group) > 1 else hour_of(s.last) + HOUR
     if len(group) > 1:
         yield group
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ LEDGER = pa.schema(
 )
 
 
-FEW = 10_000  # rows: neighbouring hours with fewer share a segment
+FEW, MANY = 10_000, 2_000_000  # rows: neighbouring hours with fewer share a segment, an hour with more gets several
 
 
 class AlreadyThere(Exception):  # noqa: N818 - reads as what happened; never leaves the historian
@@ -147,13 +148,15 @@ def hour_of(time: int) -> int:
 
 
 def shares(hours: dict[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of time [µs] that hold all rows of hours: an hour with rows enough, or neighbours together."""
+    """Yield ranges of time [µs] that hold all rows of hours: an hour, neighbours with few, slices of one with many."""
     order = sorted(hours)
     first, rows = None, 0
     for k, hour in enumerate(order):
         first, rows = (hour if first is None else first), rows + hours[hour]
         if rows >= FEW or k == len(order) - 1 or hours[order[k + 1]] >= FEW:
-            yield first * HOUR, (hour + 1) * HOUR
+            slices = max(1, -(-rows // MANY)) if hour == first else 1
+            edges = [first * HOUR + HOUR * i // slices for i in range(slices)] + [(hour + 1) * HOUR]
+            yield from pairwise(edges)
             first, rows = None, 0
 
 

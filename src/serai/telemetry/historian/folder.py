@@ -8,7 +8,9 @@ the list of sealed ones, and here the open list is read first, so a row may be s
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import pyarrow as pa
@@ -55,12 +57,15 @@ class Folder:
 
     def rows(self, asked: Asked) -> Rows:
         """Return the rows that are asked for; when the writer has just replaced a file, the lists are read again."""
-        for attempt in range(5):
-            shown, sealed, _ = self._lists()
+        for attempt in range(8):
+            time.sleep(0.02 * attempt)
+            shown, sealed, told = self._lists()
+            # an open file may still hold rows that retention has dropped
+            asked = replace(asked, start=max(asked.start, _retained(told)))
             try:
                 return together(self.segments.read_all([*shown, *sealed], asked, self.register))
             except SegmentChanged as error:
-                if attempt == 4 or (self.folder / error.file).exists():
+                if attempt == 7 or (self.folder / error.file).exists():
                     raise
         raise AssertionError  # the last attempt returns or raises
 
@@ -74,8 +79,7 @@ class Folder:
 
     def retained_since(self) -> int:
         """Return the time before which rows were dropped on purpose."""
-        since = self._lists()[2].get("retained_since", -EVER)
-        return since if isinstance(since, int) else -EVER
+        return _retained(self._lists()[2])
 
     def ledger(self) -> pa.Table:
         """Return the ledger of a backup; beside a writer it is with the writer."""
@@ -128,6 +132,11 @@ class Folder:
     def retain(self, since: int) -> int:
         """Refuse: read only."""
         self._refuse()
+
+
+def _retained(told: dict[str, object]) -> int:
+    since = told.get("retained_since", -EVER)
+    return since if isinstance(since, int) else -EVER
 
 
 _: type[Engine] = Folder  # the type checker compares it with what an engine is

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from serai.telemetry.bus import Delivery, Subscription
 
 log = structlog.get_logger()
+AT_ONCE = 16  # batches taken from the bus at a time: what a transaction may hold beyond the rows of the pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ class Ingest:
     async def _gather(self) -> list[Delivery]:
         """Return the batches of one transaction."""
         pace = self.pace
-        gathered = list(await self.subscription.next(pace.batches, 0.1))
+        gathered = list(await self.subscription.next(AT_ONCE, 0.1))
         until = time.monotonic() + pace.seconds
         while gathered and sum(len(d.batch.readings) for d in gathered) < pace.rows and len(gathered) < pace.batches:
             left = until - time.monotonic()
             if left <= 0:
                 break
-            gathered += await self.subscription.next(pace.batches - len(gathered), left)
+            gathered += await self.subscription.next(min(AT_ONCE, pace.batches - len(gathered)), left)
         return gathered
 
     async def _store(self, gathered: list[Delivery]) -> bool:

@@ -88,9 +88,13 @@ class Postgres:
 
     def _connect(self) -> adbc.Connection:
         connection = adbc.connect(self.url, autocommit=False)
-        _run(connection, "SET timezone = 'UTC'")
-        _run(connection, f"SET search_path = {_name(self.schema)}")
-        connection.commit()
+        try:
+            _run(connection, "SET timezone = 'UTC'")
+            _run(connection, f"SET search_path = {_name(self.schema)}")
+            connection.commit()
+        except adbc.Error:
+            _hang_up(connection)
+            raise
         return connection
 
     def _store_connection(self) -> adbc.Connection:

@@ -62,7 +62,7 @@ def first_row_after(stored: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which rows are wanted: start <= time < end [µs], row number below `before_row`, `received` at most `received_by`.
+    """Which rows are wanted: start <= time < end [µs], from_row <= row number < before_row, received <= received_by.
 
     tags   numbers of the historian's register, (n,); None = all
     """
@@ -72,12 +72,15 @@ class Asked:
     end: int = EVER
     before_row: int = EVER
     received_by: int = EVER
+    from_row: int = 0
 
     def mask(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which rows are wanted, (n,)."""
         keep: NDArray[np.bool_] = (rows.time >= self.start) & (rows.time < self.end)
         if self.before_row < EVER:
             keep &= rows.row < self.before_row
+        if self.from_row > 0:
+            keep &= rows.row >= self.from_row
         if self.received_by < EVER:
             keep &= rows.received <= self.received_by
         if self.tags is not None and keep.any():

@@ -61,7 +61,11 @@ class Segment:
 
     def holds(self, asked: Asked) -> bool:
         """Return whether rows that are asked for may be in it."""
-        return self.first < asked.end and self.last >= asked.start and self.first_row < asked.before_row
+        return (
+            self.first < asked.end
+            and self.last >= asked.start
+            and (self.first_row < asked.before_row and self.last_row >= asked.from_row)
+        )
 
 
 class Segments:
