@@ -16,7 +16,7 @@ from serai.estimate.given import given as given_readings
 from serai.known import Known
 from serai.network.instruments import instruments
 from serai.simulate.measured import measured
-from serai.telemetry.readings import Quality, Readings, Register
+from serai.telemetry.readings import Quality, Readings, Register, joined
 
 TAGS = ("Galkynysh PT", "Malay PT", "Gedaim PT")
 
@@ -131,6 +131,21 @@ def test_a_stuck_station_is_named():
     assert set(kinds(found)["stuck"].where) == {own[k].tag for k in mine}
     assert not found.used[mine].any()
     clean_state_but(found)
+
+
+def test_a_stuck_station_is_named_from_one_batch_of_several_scans():
+    net, own, *_ = country()
+    mine = [k for k, i in enumerate(own) if i.station == "Malay"]
+    scans = []
+    for s in range(8):
+        z = noisy(10 + s)
+        z[mine] = noisy(10)[mine]
+        scans.append(scan(z, time=60.0 * s))
+    register = scans[0].register
+    batch = joined([Readings(register, s.tag, s.time, s.value, s.quality, s.received) for s in scans])
+    found = estimate(net, batch)
+    assert set(kinds(found)["stuck"].where) == {own[k].tag for k in mine}
+    assert found.values[place("Galkynysh PT")] == scans[-1].value[place("Galkynysh PT")]
 
 
 def test_nan_bad_quality_and_unknown_tags_are_set_aside():

@@ -76,3 +76,12 @@ def test_an_estimator_goes_on_from_scan_to_scan():
     gone = estimator.run([k for k in scan(61e5, 36.0, 33.0) if k.where != "Town B gas"])
     assert [n for _, n in gone.unobservable]
     assert gone.used.tolist() == [True, True, False]
+
+
+def test_the_package_can_be_called():
+    import serai.estimate
+
+    net = sr.read("two_pipes")
+    readings = [Known("pressure", "Field", 60e5, 5e3), Known("withdrawal", "Town A gas", 40.0, 0.3),
+                Known("withdrawal", "Town B gas", 30.0, 0.3)]  # fmt: skip
+    assert serai.estimate(net, readings).converged

@@ -21,6 +21,7 @@ from serai.simulate.certificate import certify
 from serai.simulate.steady import ACCEPTED
 from serai.sparse import structural_check
 from serai.system import override
+from serai.telemetry.readings import Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
+HISTORY = 30  # scans of a batch that are looked at
 KEPT = 8  # matrices for as many sets of exact Knowns (positions, say) are kept
 
 
@@ -62,7 +64,10 @@ def estimate(
     Knowns contradict each other, and SeraiError where there is nothing to estimate from.
     """
     found = given(network, readings)
-    return Estimator(network, found.meters, exact=exact, setpoints=setpoints, hour=hour).run(found)
+    estimator = Estimator(network, found.meters, exact=exact, setpoints=setpoints, hour=hour)
+    if isinstance(readings, Readings):
+        estimator.remember(readings)
+    return estimator.run(found)
 
 
 class Estimator:
@@ -93,7 +98,9 @@ class Estimator:
         self.memory = Memory.of(len(self.meters))
 
     def run(self, readings: Any) -> Estimate:
-        """Estimate from one scan, starting where the last one ended."""
+        """Estimate from one scan, starting where the last one ended; of a batch the latest reading of each tag."""
+        if isinstance(readings, Readings):
+            self.remember(readings)
         found = given(self.network, readings, self._tags)
         values, sigmas = self._in_order(found)
         findings = list(found.findings)
@@ -112,6 +119,19 @@ class Estimator:
         weight = np.asarray(np.where(used, 1.0 / sigmas**2, 0.0), np.float64)
         answer = self._search(problem, values, weight)
         return self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck), suspects)
+
+    def remember(self, batch: Readings) -> None:
+        """Look at the scans of a batch before its last one: a station that stands still shows over several."""
+        times = np.unique(batch.time)
+        if len(times) < 2:
+            return
+        place = {m.tag: k for k, m in enumerate(self.meters)}
+        number = np.array([place.get(tag, -1) for tag in batch.register], np.intp)[batch.tag]
+        for time in times[-1 - HISTORY : -1]:
+            rows = (batch.time == time) & (number >= 0)
+            values = np.full(len(self.meters), np.nan)
+            values[number[rows]] = batch.value[rows]
+            self.memory.see(values)
 
     def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None, *, residuals: bool = False) -> Snapshots:
         """Estimate many snapshots of a grid at once, eight a lane and on all threads.
