@@ -46,7 +46,9 @@ class Room:
     def __init__(self, made):
         self.register = Register()
         own = stations(points(made.network))
-        self.sources = {e.station: MADE[e.protocol](e, own[e.station], self.register, retry=(0.05, 0.2)) for e in made.endpoints}
+        self.sources = {
+            e.station: MADE[e.protocol](e, own[e.station], self.register, retry=(0.05, 0.2)) for e in made.endpoints
+        }
         self.batches = []
         self.told = {c.tag: c for c in commands(made.network)}
         self._tasks = [asyncio.create_task(self._take(s)) for s in self.sources.values()]
@@ -214,6 +216,8 @@ def test_a_silent_station_cannot_be_reached_and_what_it_kept_comes_later():
 def test_what_cannot_be_run_is_said():
     with pytest.raises(SeraiError, match="speed"):
         Field(grid(), speed=0.0)
+    with pytest.raises(SeraiError, match="no certificates"):
+        Field(grid(), host="192.0.2.1")
     two = grid()
     t = two["instruments"]
     protocol = t["protocol"].copy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -88,6 +89,8 @@ class Field:
     ) -> None:
         if not 0.0 < speed <= 3600.0:
             raise SeraiError(f"the speed must be above 0 and at most 3600, got {speed:g}")
+        if not ipaddress.ip_address(host).is_loopback:
+            raise SeraiError(f"the field listens on this machine alone, it has no certificates: 127.0.0.1, not {host}")
         if not isinstance(scenario, Scenario):
             scenario = Scenario() if scenario is None else read_scenario(scenario, network)
         self.network = network.on(scenario.day) if scenario.day else network
