@@ -92,7 +92,7 @@ def server(port, files):
 
 
 def client(port, files):
-    made = c104.Client(tick_rate_ms=50, command_timeout_ms=4000, transport_security=security(files))
+    made = c104.Client(tick_rate_ms=50, command_timeout_ms=15000, transport_security=security(files))
     connection = made.add_connection(ip="127.0.0.1", port=port, init=c104.Init.NONE)
     station = connection.add_station(common_address=COMMON)
     for address, (kind, _) in MONITORED.items():
@@ -102,7 +102,7 @@ def client(port, files):
         station.add_point(io_address=address, type=getattr(c104.Type, kind), command_mode=mode)
     made.start()
     connection.connect()
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 6
     while connection.state != c104.ConnectionState.OPEN and time.monotonic() < deadline:
         if connection.state == c104.ConnectionState.OPEN_MUTED:
             connection.unmute()  # it may stay muted for seconds after it is open

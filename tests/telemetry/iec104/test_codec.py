@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from serai.errors import BadTimes, SeraiError
@@ -19,6 +19,7 @@ from serai.telemetry.iec104.types import LAYOUTS, SIZES, Cause, Sizes, TypeId
 from serai.telemetry.iec104.values import elements, range_of, values
 from serai.telemetry.readings import Quality
 
+BUSY = {"suppress_health_check": [HealthCheck.too_slow]}  # a machine beside other work makes long ASDUs slowly
 NUMBER = st.integers(0, MODULO - 1)
 TYPES = st.sampled_from(sorted(LAYOUTS))
 ALL_SIZES = st.builds(Sizes, st.sampled_from([1, 2]), st.sampled_from([1, 2]), st.sampled_from([1, 2, 3]))
@@ -109,7 +110,7 @@ def any_asdu(draw, sizes=ALL_SIZES, kinds=TYPES):
 
 
 @given(any_asdu())
-@settings(max_examples=250)
+@settings(max_examples=250, **BUSY)
 def test_every_type_survives_octet_for_octet(made):
     asdu, sizes = made
     assert parse(octets(asdu, sizes), sizes) == asdu
@@ -122,7 +123,7 @@ def test_every_type_survives_octet_for_octet(made):
 
 @pytest.mark.parametrize("number", sorted(LAYOUTS))
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=12, **BUSY)
 def test_each_type_on_its_own(number, data):
     asdu, sizes = data.draw(any_asdu(kinds=st.just(number)))
     assert parse(octets(asdu, sizes), sizes) == asdu
@@ -132,6 +133,7 @@ def test_each_type_on_its_own(number, data):
 
 
 @given(st.lists(any_asdu(st.just(SIZES), st.just(36)), min_size=1, max_size=6))
+@settings(max_examples=60, **BUSY)
 def test_many_at_once_are_the_same_as_one_by_one(made):
     every = [asdu for asdu, _ in made]
     addresses, found = objects(every)
@@ -164,6 +166,7 @@ def test_unknown_types_keep_their_octets():
 
 
 @given(any_asdu(st.just(SIZES)), st.integers(1, 5))
+@settings(**BUSY)
 def test_cut_and_long_asdus_are_named(made, by):
     asdu, _ = made
     whole = octets(asdu)

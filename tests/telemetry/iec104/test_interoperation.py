@@ -73,7 +73,7 @@ async def c104(role, port, *files):
     async def order(do, **more):
         process.stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
         while True:
-            line = await asyncio.wait_for(process.stdout.readline(), 20)
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
             assert line, "c104 has ended"
             if line[:1] in b'{["tfn0123456789-' and not line.startswith(b"[c104"):  # it reports on standard output too
                 break

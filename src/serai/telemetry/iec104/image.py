@@ -13,7 +13,7 @@ from serai.errors import SeraiError
 from serai.telemetry.iec104.asdu import Asdu, asdus
 from serai.telemetry.iec104.times import FIRST, held
 from serai.telemetry.iec104.types import LAYOUTS, SIZES, Cause, Sizes, TypeId
-from serai.telemetry.iec104.values import elements
+from serai.telemetry.iec104.values import elements, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -94,14 +94,15 @@ class Image:
     def told(
         self, places: NDArray[np.intp], value: ArrayLike, quality: ArrayLike, time: ArrayLike, *, cause: int
     ) -> Iterator[Asdu]:
-        """Yield ASDUs with values (m,) of points at places (m,), a place as often as it is named; types by number."""
-        columns = [np.broadcast_to(np.asarray(c), places.shape) for c in (value, quality, time)]
+        """Yield ASDUs with values (m,) of points at places (m,), a place as often as it is named, type by type."""
+        columns = [spread(c, len(places)) for c in (value, quality, time)]
         kinds = self.type[places]
-        for number in np.unique(kinds).tolist():
+        for number in set(kinds.tolist()):
             chosen = kinds == number
-            made = elements(number, *(c[chosen] for c in columns))
+            whole = bool(chosen.all())
+            made = elements(number, *(columns if whole else (c[chosen] for c in columns)))
             header = Asdu(number, cause, self.common_address, b"", 0)
-            yield from asdus(header, self.address[places[chosen]], made, self.sizes)
+            yield from asdus(header, self.address[places if whole else places[chosen]], made, self.sizes)
 
     def last(self, place: int, cause: int) -> Iterator[Asdu]:
         """Yield an ASDU with the last value at a place."""

@@ -8,7 +8,7 @@ value, a float, the count of an integrated total. Quality is the low byte of `re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -118,6 +118,12 @@ def range_of(number: int) -> Range:
     return _PLACES[LAYOUTS[number].content].range
 
 
+def spread(column: ArrayLike, n: int) -> NDArray[Any]:
+    """Return a column (n,) of a column (n,) or of one value; np.broadcast_to takes longer than the rest for few."""
+    made = np.asarray(column)
+    return made if made.shape == (n,) else np.full(n, made)
+
+
 def elements(
     number: int, value: ArrayLike, quality: ArrayLike = 0, time: NDArray[np.int64] | None = None, offset: int = 0
 ) -> NDArray[np.void]:
@@ -134,7 +140,7 @@ def elements(
         if time is None:
             msg = f"{layout.type.name} carries a time: give `time`"
             raise SeraiError(msg)
-        tags = cp56(np.broadcast_to(np.asarray(time, dtype=np.int64), len(wanted)), offset)
+        tags = cp56(spread(time, len(wanted)).astype(np.int64, copy=False), offset)
         for name in made["time"].dtype.names or ():
             made["time"][name] = tags[name]
     place = _PLACES.get(layout.content)
@@ -154,16 +160,17 @@ def _fitted(
 ) -> tuple[NDArray[np.float32] | NDArray[np.int64], NDArray[np.uint8]]:
     """Return what stands for the values on the wire, and the flags with what did not fit marked."""
     low, high, step = range_of(kind)
-    bad = np.isnan(wanted)
-    beyond = (wanted < low) | (wanted > high)
-    marked = np.broadcast_to(flags, wanted.shape).copy()
-    if bad.any() or beyond.any():
+    marked = spread(flags, len(wanted)).copy()
+    fitted = wanted
+    if not ((wanted >= low) & (wanted <= high)).all():  # nan is neither
+        bad = np.isnan(wanted)
+        beyond = (wanted < low) | (wanted > high)
         if not LAYOUTS[kind].monitors:
             msg = f"{kind.name} holds {low:g} to {high:g}, got {wanted[bad | beyond][0]:g}"
             raise SeraiError(msg)
         marked[beyond] |= np.uint8(_OVERFLOW if LAYOUTS[kind].content in _CAN_OVERFLOW else _INVALID)
         marked[bad] |= np.uint8(_INVALID)
-    fitted = np.clip(np.where(bad, 0.0, wanted), low, high)
+        fitted = np.clip(np.where(bad, 0.0, wanted), low, high)
     if step == 0:
         return fitted.astype(np.float32), marked
     raw = np.rint(fitted / step).astype(np.int64)
