@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serai as sr
+from serai.errors import SeraiError
 from serai.lanes import EIGHT
 from serai.simulate.certificate import Step, certify, stored, worst
 from serai.simulate.steady import Run
 from serai.simulate.transient import set_step
 from serai.system import System, override
-from serai.system.batch import CONVERGED, NOT_A_NUMBER, Batch
+from serai.system.batch import CONVERGED, NOT_A_NUMBER, Batch, Changes
 
 
 class Ready:
@@ -178,3 +179,59 @@ def test_what_cannot_flow_costs_no_search_and_is_no_answer(ready):
     assert set(answer.drained) | set(answer.alone) == lost
     rest = np.setdiff1d(np.arange(64), list(lost | sunk))
     np.testing.assert_allclose(answer.x[rest], good.x[rest], rtol=1e-9, atol=1e-9)
+
+
+def test_an_equation_that_gives_way_in_one_scenario_is_as_if_it_were_never_there(ready):
+    """A pipe of the loop that is lost: its momentum says "flow = 0"; the truth is a network without it."""
+    stamp, _ = ready.system.gas.momentum[0]
+    flows = [(n, int(stamp.rows[0, k]), int(stamp.columns[2, k])) for k, n in enumerate(stamp.names)]
+    p = ready.system.equations.columns["pressure"]
+    swaps, names = [{}], [""]
+    for name, row, column in flows:
+        try:
+            sr.steady(ready.network, [sr.Known("in_service", name, 0.0)])
+        except SeraiError:
+            continue  # without it a town has no gas
+        swaps.append({row: (column, 0.0)})
+        names.append(name)
+    assert len(swaps) == 4
+    table = np.tile(ready.base[ready.columns], (len(swaps) + 1, 1))
+    answer = ready.batch.solve(ready.columns, table, changes=Changes([*swaps, swaps[1] | swaps[3]]))
+    assert (answer.status[:-1] == CONVERGED).all()
+    for s, name in enumerate(names):
+        knowns = [sr.Known("in_service", name, 0.0)] if name else []
+        want = sr.steady(ready.network, knowns).dataset["pressure"].values
+        np.testing.assert_allclose(answer.x[s, p.span][: len(want)], want, rtol=1e-8)
+    assert answer.status[-1] != CONVERGED  # both pipes to a town: what it takes has no way
+    assert np.isnan(answer.x[-1]).all()
+
+
+def test_a_swap_that_leaves_nothing_determined_is_no_answer(ready):
+    stamp, _ = ready.system.gas.momentum[0]
+    row = int(stamp.rows[0, 0])
+    w = ready.system.equations.columns["withdrawal"]
+    free = next(k for k in range(w.first, w.first + len(w)) if k not in ready.closed.fixed)
+    table = np.tile(ready.base[ready.columns], (3, 1))
+    # the swing's withdrawal follows from the balance: to fix it too leaves a pressure open
+    answer = ready.batch.solve(
+        ready.columns, table, changes=Changes([{}, {row: (free, ready.base[free] * 0.5)}, {}])
+    )  # fmt: skip
+    assert list(answer.status[[0, 2]]) == [CONVERGED, CONVERGED]
+    assert answer.status[1] == NOT_A_NUMBER
+    assert np.isnan(answer.x[1]).all()
+
+
+def test_the_recomputed_mismatch_is_that_of_the_laws(ready):
+    values = ready.draw(37, 0.1)
+    X = ready.batch.solve(ready.columns, values).x
+    X[5] *= 1.0 + 1e-6
+    X[7, 0] = np.nan
+    found = ready.batch.mismatch(X)
+    closed = ready.closed
+    closed.matrix()
+    for s in (0, 5, 36):
+        closed.x[:] = X[s]
+        residual, _ = closed.evaluate(X[s][closed.free] / closed.column_scales[closed.free])
+        assert found[s] == pytest.approx(np.abs(residual).max(), rel=1e-6, abs=1e-13)
+    assert found[5] > 1e-8
+    assert np.isnan(found[7])
