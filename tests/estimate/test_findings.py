@@ -148,6 +148,19 @@ def test_a_stuck_station_is_named_from_one_batch_of_several_scans():
     assert found.values[place("Galkynysh PT")] == scans[-1].value[place("Galkynysh PT")]
 
 
+def test_a_reading_that_is_shown_again_does_not_stand_still():
+    """Gas is read every minute, power every few seconds: between two readings the last one is shown again."""
+    net, own, *_ = country()
+    estimator = Estimator(net)
+    slow = np.array([i.scan > 30.0 for i in own])
+    register, still = Register(i.tag for i in own), noisy(30)
+    for s in range(8):
+        z = np.where(slow, still, noisy(31 + s))
+        batch = Readings.of(register, [(i.tag, 0.0 if lazy else 4.0 * s, v, 0, 4.0 * s) for i, v, lazy in
+                                       zip(own, z, slow, strict=True)])  # fmt: skip
+        assert not estimator.run(batch).findings
+
+
 def test_nan_bad_quality_and_unknown_tags_are_set_aside():
     _net, own, *_, estimator = country()
     z = noisy(4)

@@ -95,20 +95,23 @@ class Memory:
     """What an estimator remembers of its meters from scan to scan.
 
     values  last reading of each (n,), nan = none yet
+    times   when it was taken [s] (n,): the same reading shown again is no new scan
     still   scans in a row in which it did not change (n,)
     """
 
     values: Floats
+    times: Floats
     still: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(cls, count: int) -> Memory:
         """Return an empty memory of `count` meters."""
-        return cls(np.full(count, np.nan), np.zeros(count, np.int64))
+        return cls(np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, np.int64))
 
-    def see(self, values: Floats) -> None:
-        """Remember one scan; a reading that is missing neither moves nor stands still."""
-        here = np.isfinite(values)
+    def see(self, values: Floats, times: Floats) -> None:
+        """Remember one scan; a reading that is missing, or not new, neither moves nor stands still."""
+        here = np.isfinite(values) & (times != self.times)
+        self.times = np.where(here, times, self.times)
         same = here & (values == self.values)
         self.still = np.where(same, self.still + 1, np.where(here, 0, self.still))
         self.values = np.where(here, values, self.values)

@@ -21,7 +21,7 @@ from serai.simulate.certificate import certify
 from serai.simulate.steady import ACCEPTED
 from serai.sparse import structural_check
 from serai.system import override
-from serai.telemetry.readings import Readings
+from serai.telemetry.readings import MICROSECONDS, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -102,7 +102,7 @@ class Estimator:
         if isinstance(readings, Readings):
             self.remember(readings)
         found = given(self.network, readings, self._tags)
-        values, sigmas = self._in_order(found)
+        values, sigmas, times = self._in_order(found)
         findings = list(found.findings)
         problem = self.problem(found.exact, sigmas)
         idle = problem.functions.idle & np.isfinite(values)
@@ -111,7 +111,7 @@ class Estimator:
             text = f"{some(names)}: not running (out of service, dead, or fed by nothing); set aside"
             findings.append(Finding("not running", names, text, set_aside=True))
         used = np.isfinite(values) & ~problem.functions.idle
-        self.memory.see(values)
+        self.memory.see(values, times)
         stuck = stuck_stations(self.meters, self.memory, used)
         used &= ~np.isin([m.name for m in self.meters], [n for s in stuck for n in s.where]) if stuck else True
         suspects = self._suspects(problem, np.where(used, values, np.nan), sigmas)
@@ -131,7 +131,7 @@ class Estimator:
             rows = (batch.time == time) & (number >= 0)
             values = np.full(len(self.meters), np.nan)
             values[number[rows]] = batch.value[rows]
-            self.memory.see(values)
+            self.memory.see(values, np.full(len(values), time / MICROSECONDS))
 
     def snapshots(self, values: ArrayLike, sigmas: ArrayLike | None = None, *, residuals: bool = False) -> Snapshots:
         """Estimate many snapshots of a grid at once, eight a lane and on all threads.
@@ -177,11 +177,11 @@ class Estimator:
             self._problems[key] = Problem(made, laws, functions, typical)
         return self._problems[key]
 
-    def _in_order(self, found: Given) -> tuple[Floats, Floats]:
+    def _in_order(self, found: Given) -> tuple[Floats, Floats, Floats]:
         if len(found.meters) == len(self.meters) and all(
             a is b for a, b in zip(found.meters, self.meters, strict=True)
         ):
-            return np.array(found.values, float), np.array(found.sigmas, float)
+            return np.array(found.values, float), np.array(found.sigmas, float), np.array(found.times, float)
         return aligned(self.meters, found)
 
     def _suspects(self, problem: Problem, values: Floats, sigmas: Floats) -> dict[int, tuple[float, str]]:

@@ -21,7 +21,7 @@ from serai.estimate.meters import STATUS, Meter, dimension, readable
 from serai.known import Known
 from serai.network.instruments import instruments
 from serai.network.quantities import QUANTITIES
-from serai.telemetry.readings import Quality, Readings, Register
+from serai.telemetry.readings import MICROSECONDS, Quality, Readings, Register
 from serai.units import UNITS, to_si
 
 if TYPE_CHECKING:
@@ -41,15 +41,19 @@ TABLE = "a readings table has columns value and unit, and tag, or quantity and w
 
 @dataclass
 class Given:
-    """Readings ready to be weighed, in parallel lists; set-points with sigma 0 apart."""
+    """Readings ready to be weighed, in parallel lists; set-points with sigma 0 apart.
+
+    times  at which they were taken [s since 1970 UTC], nan = not said
+    """
 
     meters: list[Meter] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     sigmas: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     exact: list[Known] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def add(self, network: Network, meter: Meter, value: float, sigma: float) -> None:
+    def add(self, network: Network, meter: Meter, value: float, sigma: float, time: float = nan) -> None:
         """Take one reading, or say why not."""
         reason = _unusable(network, meter, value, sigma)
         if reason is not None:
@@ -60,6 +64,7 @@ class Given:
             self.meters.append(meter)
             self.values.append(value)
             self.sigmas.append(sigma)
+            self.times.append(time)
 
     def _status(self, meter: Meter, value: float) -> None:
         """Take a position for exact: it says how the network stands."""
@@ -177,6 +182,7 @@ def from_batch(network: Network, batch: Readings, known: Tags) -> Given:
     plain = known.plain(which, values, sigmas)
     out.meters = [known.meters[k] for k in which[plain].tolist()]
     out.values, out.sigmas = values[plain].tolist(), sigmas[plain].tolist()
+    out.times = (batch.time[rows][plain] / MICROSECONDS).tolist()
     for k, value, sigma in zip(which[~plain].tolist(), values[~plain].tolist(), sigmas[~plain].tolist(), strict=True):
         out.add(network, known.meters[k], value, sigma)
     if strangers:
@@ -287,11 +293,11 @@ def _fits(meter: Meter, unit: str) -> None:
         raise UnknownName(msg)
 
 
-def aligned(meters: Sequence[Meter], found: Given) -> tuple[Floats, Floats]:
-    """Return values and sigmas (n,) in the order of `meters`; nan where there is no reading."""
+def aligned(meters: Sequence[Meter], found: Given) -> tuple[Floats, Floats, Floats]:
+    """Return values, sigmas and times (n,) in the order of `meters`; nan where there is no reading."""
     place = {m: k for k, m in enumerate(meters)}
-    values, sigmas = np.full(len(meters), nan), np.full(len(meters), nan)
-    for m, value, sigma in zip(found.meters, found.values, found.sigmas, strict=True):
+    values, sigmas, times = (np.full(len(meters), nan) for _ in range(3))
+    for m, *read in zip(found.meters, found.values, found.sigmas, found.times, strict=True):
         if m in place:
-            values[place[m]], sigmas[place[m]] = value, sigma
-    return values, sigmas
+            values[place[m]], sigmas[place[m]], times[place[m]] = read
+    return values, sigmas, times
