@@ -302,12 +302,10 @@ def _settings(path: Path, mistakes: list[Mistake]) -> Settings | None:
         return None
     before = len(mistakes)
     names = {f.name: f.type for f in fields(Settings)}
-    for name in names:
-        if name not in given:
-            mistakes.append(Mistake(path.name, 0, name, "must be given"))
-    for name in given:
-        if name not in names:
-            mistakes.append(Mistake(path.name, 0, name, f"no such setting{near(name, names)}"))
+    mistakes += [Mistake(path.name, 0, name, "must be given") for name in names if name not in given]
+    mistakes += [
+        Mistake(path.name, 0, name, f"no such setting{near(name, names)}") for name in given if name not in names
+    ]
     seasons = given.get("seasons", [])
     if not isinstance(seasons, list) or not seasons or any({"name", "days", "winter"} - set(s) for s in seasons):
         mistakes.append(Mistake(path.name, 0, "seasons", "each needs name, days and winter"))

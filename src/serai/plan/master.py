@@ -3,8 +3,8 @@
 
     maximise  phi - builds - bookings,   phi <= sum_y theta_jy + m_j u   for every weighing j of the futures
 
-(1 - lambda) E[V] + lambda CVaR_beta(V) is the least of sum_s p_s w_s V_s over weights w of mean 1 between 1 - lambda and
-1 - lambda + lambda / beta (Rockafellar, Uryasev & Zabarankin 2006, Finance Stoch. 10:51). So any weighing bounds it
+(1 - lambda) E[V] + lambda CVaR_beta(V) is the least of sum_s p_s w_s V_s over weights w of mean 1 between 1 - lambda
+and 1 - lambda + lambda / beta (Rockafellar, Uryasev & Zabarankin 2006, Finance Stoch. 10:51). So any weighing bounds it
 from above, and the futures themselves need not stand in the master. theta_jy is the money of a year under weighing j;
 cuts hold it below the concave value functions of `value`. One HiGHS instance is kept; cuts are added.
 """
@@ -88,7 +88,7 @@ class Master:
         """Build decisions, shares and risk; no cut yet, so the first bound is only the ceiling on yearly money."""
         self.problem, self.neutrality, self.risk, self.tail = problem, neutrality, risk, tail
         self.at = Places.of(problem)
-        self.highs = highspy.Highs()
+        self.highs = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
         self.highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
         self.highs.setOptionValue("threads", 1)
         self.row_names: list[str] = []
@@ -201,7 +201,7 @@ class Master:
     # ---------------------------------------------------------------------------------------------------------- cuts
 
     def add_value(self, found: Policy, prices: Prices, j: int, years: Ints | None = None) -> None:
-        """Add what a policy under weighing j teaches: theta_jy <= its bound + fee F_y + toll R_y, in every year given."""
+        """Add what a policy under weighing j teaches: theta_jy <= its bound + fee F_y + toll R_y, in given years."""
         p, at = self.problem, self.at
         for y in range(len(found.bounds)) if years is None else years.tolist():
             for b, bound in enumerate(found.bounds[y]):

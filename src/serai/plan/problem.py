@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ PARTS = 2  # of the futures; more parts teach more at a time and make the master
 
 @dataclass(frozen=True)
 class Problem:
-    """Sizes: P projects, G sales (contracts, then one spot sale for each market), C corridors, H hubs, L links, Y, Q, S.
+    """Sizes: P projects, G sales (contracts, then a spot sale for each market), C corridors, H hubs, L links, Y, Q, S.
 
     A sale reaches its market over its corridors; (sale, corridor) is a pair, A of them.
     """
@@ -46,7 +47,7 @@ class Problem:
     def days(self) -> Floats:
         """Share of the year that each season is, (Q,)."""
         days = np.array([s.days for s in self.case.settings.seasons])
-        return days / days.sum()
+        return np.asarray(days / days.sum())
 
     @cached_property
     def discount(self) -> Floats:
@@ -248,7 +249,7 @@ class Arcs:
             (sale, np.full(sales, sink)),
         ]
         edges = np.cumsum([0, *(len(t) for t, _ in groups)])
-        numbers = [np.arange(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        numbers = [np.arange(a, b) for a, b in pairwise(edges)]
         shapes = [(hubs, q), (hubs, q), (links, q), (links, q), (corridors, q), (-1,), (-1,)]
         tail = np.concatenate([t for t, _ in groups]).astype(np.int64)
         head = np.concatenate([h for _, h in groups]).astype(np.int64)

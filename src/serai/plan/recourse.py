@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 ENOUGH = 1e-9  # bcm: a path that carries less is full
-CHEAPER = 1e-9  # USD/1,000 m3: a path that earns less earns nothing
+CHEAPER = 1e-9  # USD/1,000 m3: a path that earns less earns nothing; far above rounding, or ties would run in circles
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ def _solve(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0912, PLR0917
     """Send gas along the path that earns the most until none earns anything; then read the prices."""
     m = len(tail)
     sink = nodes - 1
     distance = np.empty(nodes)
     via = np.empty(nodes, np.int64)  # arc by which a node is reached: +a forward, -a-1 backward
     for _ in range(50 * m):
-        _distances(tail, head, cost, capacity, flow, distance, via, False)
+        _distances(tail, head, cost, capacity, flow, distance, via, 0)
         if distance[sink] > -CHEAPER:
             break
         push, v = 1e18, sink
@@ -93,7 +93,7 @@ def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-u
             else:
                 flow[-a - 1] = 0.0 if flow[-a - 1] - push < ENOUGH * 1e-3 else flow[-a - 1] - push
                 v = head[-a - 1]
-    _distances(tail, head, cost, capacity, flow, distance, via, True)
+    _distances(tail, head, cost, capacity, flow, distance, via, 1)
     for v in range(nodes - 1, -1, -1):  # nodes that nothing reaches: the least price that keeps every arc out of them
         if distance[v] > 1e17:
             best = -1e18
@@ -110,7 +110,7 @@ def _distances(tail, head, cost, capacity, flow, distance, via, circulating):  #
     """Shortest distances from node 0 in the residual network (Bellman 1958); `circulating` ties the sink to 0."""
     distance[:] = 1e18
     distance[0] = 0.0
-    if circulating:
+    if circulating == 1:
         distance[-1] = 0.0
     changed = True
     passes = 0
@@ -119,15 +119,11 @@ def _distances(tail, head, cost, capacity, flow, distance, via, circulating):  #
         passes += 1
         for a in range(len(tail)):
             i, j = tail[a], head[a]
-            if (
-                capacity[a] - flow[a] > ENOUGH
-                and distance[i] < 1e17
-                and distance[i] + cost[a] < distance[j] - CHEAPER * 1e-3
-            ):
+            if capacity[a] - flow[a] > ENOUGH and distance[i] < 1e17 and distance[i] + cost[a] < distance[j] - CHEAPER:
                 distance[j] = distance[i] + cost[a]
                 via[j] = a
                 changed = True
-            if flow[a] > ENOUGH and distance[j] < 1e17 and distance[j] - cost[a] < distance[i] - CHEAPER * 1e-3:
+            if flow[a] > ENOUGH and distance[j] < 1e17 and distance[j] - cost[a] < distance[i] - CHEAPER:
                 distance[i] = distance[j] - cost[a]
                 via[i] = -a - 1
                 changed = True

@@ -69,6 +69,7 @@ def read_rows(path: Path, kind: type[R], mistakes: list[Mistake]) -> tuple[list[
     """
     sheet = read_sheet(path, path.name, mistakes)
     columns = _columns(sheet, kind, path.name, mistakes)
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type] # a dataclass
     found: list[R] = []
     rows: list[int] = []
     for row, texts in sheet.rows:
@@ -84,7 +85,7 @@ def read_rows(path: Path, kind: type[R], mistakes: list[Mistake]) -> tuple[list[
         for f in fields(kind):  # type: ignore[arg-type] # every kind is a dataclass
             if f.default is MISSING and f.name not in values and f.name in columns and len(mistakes) == before:
                 mistakes.append(Mistake(path.name, row, sheet.headers[columns[f.name][0]], "must be given"))
-        if len(mistakes) == before:
+        if len(mistakes) == before and needed <= set(columns):
             found.append(kind(**values))
             rows.append(row)
     return found, Placed(path.name, tuple(rows))

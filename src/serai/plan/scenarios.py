@@ -92,17 +92,17 @@ def expected(case: PlanningCase) -> Scenarios:
     """Return the one future without surprise: mean prices, mean nominations, no stop, mean weather."""
     s, years, q = case.settings, case.settings.years, len(case.settings.seasons)
     markets = {m.name: m for m in case.markets}
-    nominated = np.array(
-        [np.full((1, years), g.take * g.quantity) * _runs(g, s.first_year, years) for g in case.contracts]
-    )
+    sizes = (len(case.contracts), 1, years)
+    nominated = np.array([g.take * g.quantity * _runs(g, s.first_year, years) for g in case.contracts]).reshape(sizes)
+    prices = [np.full(years, markets[g.market].price * (1.0 - g.discount)) for g in case.contracts]
     paths = [_make_up(g, nominated[i], s.first_year) for i, g in enumerate(case.contracts)]
     return Scenarios(
         np.ones(1),
         np.array([np.full((1, years), m.price) for m in case.markets]),
-        np.array([np.full((1, years), markets[g.market].price * (1.0 - g.discount)) for g in case.contracts]),
+        np.array(prices).reshape(sizes),
         nominated,
-        np.array([p[0] for p in paths]),
-        np.array([p[1] for p in paths]),
+        np.array([p[0] for p in paths]).reshape(sizes),
+        np.array([p[1] for p in paths]).reshape(sizes),
         np.ones((len(case.corridors), 1, years, q)),
         _home(None, case, 1, q),
     )

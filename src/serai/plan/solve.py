@@ -20,7 +20,7 @@ from serai.errors import NotConverged, PhysicsRefused
 from serai.plan.master import INFINITY, Master, Prices
 from serai.plan.neutrality import dependences, elements
 from serai.plan.scenarios import expected
-from serai.plan.value import Decisions, Policy, capacities, deliverable, policy, standing, stopped, warm
+from serai.plan.value import Decisions, Policy, capacities, deliverable, firm_sales, policy, standing, stopped, warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,6 @@ ROUNDS = 400  # of cuts at most
 OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at hand
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
-SAMPLES, SETTLE = 16, 4  # rounded plans, and rounds of cuts at each
 SHUT = 1e6  # USD/1,000 m3: no sale pays this
 SHORT = 1e-6  # a stress test may lack this share of what it asks
 
@@ -49,9 +48,9 @@ class Mixture:
     share: Floats
 
     def mean(self, what: str) -> Floats:
-        """Return the expected value of a policy's array whose last or second last axis is the year."""
+        """Return the expected value of one of the policies' arrays."""
         arrays = [getattr(p, what) for p in self.policies]
-        axis = 2 if arrays[0].ndim >= 3 else 1
+        axis = 2 if what in ("by_corridor", "by_pair", "produced") else 1  # where the year stands
         shape = [1] * arrays[0].ndim
         shape[axis] = -1
         return np.asarray(sum(a * w.reshape(shape) for a, w in zip(arrays, self.share, strict=True)))
@@ -144,6 +143,7 @@ class Search:
         and valid for cuts at any time.
         """
         recent: list[Policy] = []
+        nothing: Policy | None = None
         bound, quiet, fresh = inf, 0, 0
         for _ in range(ROUNDS):
             answer = self.master.relaxed()
@@ -151,7 +151,8 @@ class Search:
             bound = min(bound, answer.bound)
             lacking = self._stress(answer.decisions, answer.values)
             mix = Mix(self, answer.decisions)
-            for old in recent[-RECENT:] or [self._nothing(answer.decisions)]:
+            nothing = nothing or self._nothing(answer.decisions)
+            for old in (nothing, *recent[-RECENT:]):
                 mix.add(old)
             prices = mix.solve()[2]
             settled = quiet >= QUIET and not lacking
@@ -163,38 +164,6 @@ class Search:
             if settled or self._left() < 0.0:
                 break
         return bound
-
-    def _sample(self) -> None:
-        """Add cuts at whole plans rounded from the relaxed one by lot: where candidates will be found.
-
-        A project or contract is in when its relaxed value passes a threshold drawn for it, so stages keep their order
-        in time; what breaks the order of stages is skipped.
-        """
-        rng = np.random.default_rng(0)  # the search itself is the same every time
-        relaxed = self.master.relaxed().decisions
-        for _ in range(SAMPLES):
-            x = (relaxed.x > rng.random((len(relaxed.x), 1))).astype(float)
-            u = relaxed.u.copy()
-            u[self.problem.open_contracts] = relaxed.u[self.problem.open_contracts] > rng.random(
-                len(self.problem.open_contracts)
-            )
-            self.master.fix(Decisions(x, u, relaxed.booked))
-            try:
-                recent: list[Policy] = []
-                for _ in range(SETTLE):
-                    answer = self.master.relaxed()
-                    mix = Mix(self, answer.decisions)
-                    for old in recent or [self._nothing(answer.decisions)]:
-                        mix.add(old)
-                    prices = mix.solve()[2]
-                    prices = replace(prices, weight=self.master.weighings[self._apart(prices.weight)[0]])
-                    recent.append(self._learn(answer.decisions, prices))
-            except PhysicsRefused:
-                continue
-            finally:
-                self.master.fix(None)
-            if self._left() < 0.0:
-                return
 
     def _apart(self, weight: Floats) -> tuple[int, float]:
         """Return the weighing of the master that is nearest, and its mean difference."""
@@ -342,7 +311,8 @@ class Mix:
 
     def __init__(self, search: Search, at: Decisions) -> None:
         """Start with rows for risk, shares and stops, and no policy."""
-        self.search, self.policies = search, []
+        self.search = search
+        self.policies: list[Policy] = []
         p, master, rule = search.problem, search.master, search.neutrality
         self.p, self.risk, self.tail = p, master.risk, master.tail
         n_s, n_y = p.scenarios.count, len(p.years)
@@ -357,14 +327,14 @@ class Mix:
             if limit is not None and limit < 1.0:
                 for y in range(rule.since, n_y):
                     if "volume" in rule.measures:
-                        rows.append((y, d.ways - limit, zero, 0.0))
+                        rows.append((y, np.asarray(d.ways - limit), zero, 0.0))
                     if "revenue" in rule.measures:
-                        rows.append((y, zero, d.ways - limit, 0.0))
+                        rows.append((y, zero, np.asarray(d.ways - limit), 0.0))
             if rule.max_loss is not None and d.dimension in rule.stops:
                 left = stopped(search.sure, at, d)[0]
                 rows += [(y, zero, zero + 1.0 - rule.max_loss, float(left[y])) for y in range(rule.since, n_y)]
         self.rows = rows
-        self.highs = highs = highspy.Highs()
+        self.highs = highs = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
         highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
         highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
         nothing = np.empty(0, dtype=np.int32)
@@ -418,12 +388,3 @@ class Mix:
         value = self.highs.getInfo().objective_function_value + self.constant
         weight = (1.0 - self.risk) + tail
         return share, value, Prices(weight / (p.scenarios.probability @ weight), fee, toll), dual[:n_y]
-
-
-def firm_sales(problem: Problem) -> Floats:
-    """Return what each sale must always get, (G, Y) [bcm]: the take-or-pay quantity of contracts while they run."""
-    found = np.zeros((len(problem.sales), len(problem.years)))
-    for i, g in enumerate(problem.case.contracts):
-        runs = (problem.years >= g.start) & (problem.years <= g.end)
-        found[i, runs] = g.take_or_pay * g.quantity
-    return found

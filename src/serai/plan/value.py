@@ -96,7 +96,7 @@ def policy(problem: Problem, at: Decisions, weight: Floats, fee: Floats, toll: F
     fee     on the volume of each way (W, Y) [USD/1,000 m3];  toll = on its revenue (W, Y), as a share
     """
     p, arcs = problem, problem.arcs
-    s, (n_pair, n_s, n_y) = p.scenarios, p.margin.shape
+    s, (_, n_s, n_y) = p.scenarios, p.margin.shape
     unserved = p.case.settings.unserved
     _, _, way = p.ways
     cost = np.zeros((n_y, n_s, len(arcs.tail)))
@@ -208,11 +208,7 @@ def deliverable(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats,
 
 def warm(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, list[Bound]]:
     """Return the home gas that the peak day lacks in each year without an element, (Y,) <= 0 [bcm/y], with bounds."""
-    p, arcs = problem, problem.arcs
-    peak = np.array([sum(h.peak * h.demand for h in p.case.home if h.hub == hub) for hub in p.case.hubs])
-    mean = np.array([sum(h.demand for h in p.case.home if h.hub == hub) for hub in p.case.hubs])
-    growth = p.scenarios.home.sum(axis=(1, 3)) / np.maximum(mean, 1e-9)[:, None]
-    demand = peak[:, None] * growth
+    p, arcs, demand = problem, problem.arcs, peak_demand(problem)
     cost = np.zeros((len(p.years), 1, len(arcs.tail)))
     cost[:, :, arcs.home] = -1.0
     capacity = _capacity(p, at, p.days)
@@ -222,37 +218,56 @@ def warm(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, list[B
     return _tested(p, cost, capacity, -demand.sum(axis=0), np.zeros((len(p.sales), len(p.years))), left)
 
 
-@dataclass(frozen=True)
-class _Left:
-    """What an element's loss leaves: share of each corridor's and link's capacity, and less of a hub's fields."""
+def peak_demand(problem: Problem) -> Floats:
+    """Return what homes take on the peak day of each year, as a rate (H, Y) [bcm/y]; one expected future."""
+    p = problem
+    peak = np.array([sum(h.peak * h.demand for h in p.case.home if h.hub == hub) for hub in p.case.hubs])
+    mean = np.array([sum(h.demand for h in p.case.home if h.hub == hub) for hub in p.case.hubs])
+    growth = p.scenarios.home.sum(axis=(1, 3)) / np.maximum(mean, 1e-9)[:, None]
+    return np.asarray(peak[:, None] * growth)
 
-    corridor: Floats
-    link: Floats
-    field: Floats  # (H, Y) lost [bcm/y]
+
+def firm_sales(problem: Problem) -> Floats:
+    """Return what each sale must always get, (G, Y) [bcm]: the take-or-pay quantity of contracts while they run."""
+    found = np.zeros((len(problem.sales), len(problem.years)))
+    for i, g in enumerate(problem.case.contracts):
+        runs = (problem.years >= g.start) & (problem.years <= g.end)
+        found[i, runs] = g.take_or_pay * g.quantity
+    return found
 
 
-def _without(p: Problem, capacity: Floats, lost: Element) -> _Left:
-    """Take an element out of the capacities, in place; return what it leaves."""
-    arcs = p.arcs
-    left = _Left(np.ones(len(p.case.corridors)), np.ones(len(p.case.links)), np.zeros_like(p.produced))
+def left_without(problem: Problem, lost: Element) -> tuple[Floats, Floats, Floats]:
+    """Return what an element's loss leaves of corridors (C,) and links (L,), and takes off hubs' fields (H, Y)."""
+    p = problem
+    corridor, link, field = np.ones(len(p.case.corridors)), np.ones(len(p.case.links)), np.zeros_like(p.produced)
     if lost.kind == "corridor":
-        left.corridor[lost.number] = 1.0 - lost.lost
-        capacity[:, :, arcs.corridor[lost.number]] *= 1.0 - lost.lost
+        corridor[lost.number] = 1.0 - lost.lost
     elif lost.kind == "link":
-        left.link[lost.number] = 1.0 - lost.lost
-        for group in (arcs.forth, arcs.back):
-            capacity[:, :, group[lost.number]] *= 1.0 - lost.lost
+        link[lost.number] = 1.0 - lost.lost
     else:
-        field = p.case.fields[lost.number]
-        hub = p.case.hubs.index(field.hub)
+        row = p.case.fields[lost.number]
         past = (p.years - p.case.settings.base_year).astype(float)
-        left.field[hub] = lost.lost * field.capacity * (1.0 - field.decline) ** past
-        capacity[:, :, arcs.field[hub]] -= (left.field[hub][:, None] * p.days)[:, None]
+        field[p.case.hubs.index(row.hub)] = lost.lost * row.capacity * (1.0 - row.decline) ** past
+    return corridor, link, field
+
+
+def _without(p: Problem, capacity: Floats, lost: Element) -> tuple[Floats, Floats, Floats]:
+    """Take an element out of the capacities, in place; return what it leaves."""
+    corridor, link, field = left = left_without(p, lost)
+    capacity[:, :, p.arcs.corridor] *= corridor[:, None]
+    for group in (p.arcs.forth, p.arcs.back):
+        capacity[:, :, group] *= link[:, None]
+    capacity[:, :, p.arcs.field] -= (field.T[:, :, None] * p.days)[:, None]
     return left
 
 
 def _tested(  # noqa: PLR0917 - the parts of one linear program
-    p: Problem, cost: Floats, capacity: Floats, constant: Floats, limit: Floats, left: _Left | None = None
+    p: Problem,
+    cost: Floats,
+    capacity: Floats,
+    constant: Floats,
+    limit: Floats,
+    left: tuple[Floats, Floats, Floats] | None = None,
 ) -> tuple[Floats, list[Bound]]:
     """Solve a stress test of one future in every year; return its value and its bound by year.
 
@@ -260,17 +275,18 @@ def _tested(  # noqa: PLR0917 - the parts of one linear program
     """
     arcs, n_y = p.arcs, len(p.years)
     found = best_flows(arcs.tail, arcs.head, cost.reshape(n_y, -1), capacity.reshape(n_y, -1))
-    left = left or _Left(np.ones(len(p.case.corridors)), np.ones(len(p.case.links)), np.zeros_like(p.produced))
+    whole_corridors, whole_links = np.ones(len(p.case.corridors)), np.ones(len(p.case.links))
+    corridor_left, link_left, field_lost = left or (whole_corridors, whole_links, np.zeros_like(p.produced))
     links = np.array([v.capacity for v in p.case.links])
     bounds = []
     for y in range(n_y):
         price = found.price[y]
         by_hub = (price[arcs.field] * p.days).sum(axis=1)
-        by_link = ((price[arcs.forth] + price[arcs.back]) * p.days).sum(axis=1) * left.link
-        by_corridor = (price[arcs.corridor] * p.days).sum(axis=1) * left.corridor
+        by_link = ((price[arcs.forth] + price[arcs.back]) * p.days).sum(axis=1) * link_left
+        by_corridor = (price[arcs.corridor] * p.days).sum(axis=1) * corridor_left
         by_sale = price[arcs.sale] * np.where(np.isfinite(limit[:, y]), limit[:, y], 0.0)
         home = (price[arcs.home] * capacity[y, 0, arcs.home]).sum()
-        whole = constant[y] + home + by_hub @ (p.produced[:, y] - left.field[:, y])
+        whole = constant[y] + home + by_hub @ (p.produced[:, y] - field_lost[:, y])
         whole += by_link @ links if len(links) else 0.0
         projects = by_hub @ p.adds("fields") + (by_link @ p.adds("links") if len(links) else 0.0)
         bounds.append(Bound(float(whole), projects, by_sale, by_corridor))

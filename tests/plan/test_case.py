@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planning tables: the bundled case reads, and every mistake is named with its row and column."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from serai.errors import CaseError
+from serai.network import bundled
+from serai.plan.case import read_planning
+from serai.plan.scenarios import draw, stop_rates
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    shutil.copytree(bundled()["turkmenistan"] / "planning", tmp_path / "planning")
+    return tmp_path
+
+
+def change(folder: Path, file: str, old: str, new: str) -> None:
+    path = folder / "planning" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_the_bundled_case_is_as_large_as_the_task():
+    case = read_planning("turkmenistan")
+    assert len(case.corridors) >= 8
+    assert sum(c.option == "open" for c in case.contracts) + len(case.projects) * 5 >= 50
+    assert case.settings.years == 15
+    assert len(case.settings.seasons) == 4
+    rows = [*case.corridors, *case.projects, *case.markets, *case.contracts, *case.outages_history]
+    assert all(row.source for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("corridors.csv", "stan,40,", "stan,-40,", "row 2, capacity_bcm_per_year: must be at least 0"),
+        ("corridors.csv", "China A-C,East", "China A-C,Eastt", "row 2, hub: there is no hub 'Eastt'; did you mean East?"),
+        ("markets.csv", "China,275,", "China,,", "row 2, price_usd_per_1000m3: must be given"),
+        ("markets.csv", "price_usd", "price_eur", "unit or currency does not fit: use price_usd_per_1000m3"),
+        ("projects.csv", "Line D,China D", "Line D,Chinia D", "row 2, adds_to: there is no corridor, link or field"),
+        ("projects.csv", "lead_years", "lead_yards", "row 1, lead_yards: the unit or currency does not fit"),
+        ("contracts.csv", "signed,2009,2039", "signed,2039,2009", "row 2, end: must not be before its start 2039"),
+        ("contracts.csv", "CNPC,China,China A-C,signed", "CNPC,China,China A-C,sined", "must be signed or open"),
+        ("corridors.csv", "Kazakhstan,West", "Kazakhstan X,West", "leads nowhere"),
+        ("outages_history.csv", "political,100", "political,170", "must be at least 0 and at most 100"),
+        ("plan.toml", "discount = 0.08", "discunt = 0.08", "discunt: no such setting"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_where_it_stands(folder, file, old, new, said):
+    change(folder, file, old, new)
+    with pytest.raises(CaseError) as caught:
+        read_planning(folder)
+    assert file in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_all_mistakes_come_at_once(folder):
+    change(folder, "corridors.csv", "China A-C,East", "China A-C,Eastt")
+    change(folder, "markets.csv", "China,275,", "China,dear,")
+    with pytest.raises(CaseError) as caught:
+        read_planning(folder)
+    assert {m.file for m in caught.value.mistakes} >= {"corridors.csv", "markets.csv"}
+
+
+def test_units_in_headers_are_read(folder):
+    text = (folder / "planning" / "markets.csv").read_text(encoding="utf-8")
+    rows = [line.split(",", 2) for line in text.splitlines()]
+    per_mmbtu = [f"{r[0]},{float(r[1]) / 35.7!r},{r[2]}" for r in rows[1:]]
+    header = ",".join(rows[0]).replace("usd_per_1000m3", "usd_per_mmbtu")
+    (folder / "planning" / "markets.csv").write_text("\n".join([header, *per_mmbtu]), encoding="utf-8")
+    same, case = read_planning("turkmenistan"), read_planning(folder)
+    assert [m.price for m in case.markets] == pytest.approx([m.price for m in same.markets], rel=1e-12)
+
+
+def test_futures_have_the_moments_that_the_tables_say():
+    """Mean prices as given, stops as often as their rates, the same futures from the same seed."""
+    case = read_planning("turkmenistan")
+    futures = draw(case, 4000, seed=2)
+    for m, price in zip(case.markets, futures.price, strict=True):
+        assert price.mean() == pytest.approx(m.price, rel=0.03)
+    rates = dict(zip([c.name for c in case.corridors], stop_rates(case), strict=True))
+    assert rates["Iran Sarahs"] > rates["Kazakhstan"]
+    assert (futures.available >= 0.0).all()
+    assert (futures.available <= 1.0).all()
+    again = draw(case, 4000, seed=2)
+    np.testing.assert_array_equal(again.price, futures.price)
+    np.testing.assert_array_equal(again.available, futures.available)
+    homes = futures.home.sum(axis=(0, 3)).mean(axis=0)
+    assert homes[0] == pytest.approx(sum(h.demand * (1 + h.growth) for h in case.home), rel=0.01)
+
+
+def test_prices_move_as_the_published_series_did(data):
+    """Own movement of oil: standard deviation of yearly log changes of Brent, 1990-2024 (World Bank Pink Sheet)."""
+    import pandas as pd
+
+    table = pd.read_csv(data / "market" / "worldbank_pinksheet_energy_monthly.csv")
+    brent = table.set_index(table["month"].str[:4].astype(int))["Crude oil, Brent ($/bbl)"].groupby(level=0).mean()
+    moves = np.log(brent.loc[1990:2024]).diff().std()
+    assert read_planning("turkmenistan").settings.oil_volatility == pytest.approx(float(moves), abs=0.03)
