@@ -17,9 +17,10 @@ from leaks import BUDGET, LEAKS, desk
 
 from serai.diagnose.sequential import untaught, windows
 
-W, H, LEFT, TOP, RIGHT, BOTTOM = 760, 420, 64, 40, 236, 54
+W, H, LEFT, TOP, RIGHT, BOTTOM = 780, 420, 64, 40, 256, 54
 TIMES, SIZES = (10, 30, 60, 180, 360, 720, 1440), (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 COLOURS = ("#0b5fa5", "#c2571a", "#3b7d3b", "#7a4fa3", "#8a6d1d", "#555555")
+TITLE = "Smallest leak found nine times in ten, Turkmenistan, mean day"
 LABELS = {10: "10 min", 30: "30 min", 60: "1 h", 180: "3 h", 360: "6 h", 720: "12 h", 1440: "24 h"}
 
 
@@ -37,9 +38,10 @@ def text(px, py, words, *, anchor="start", colour="#222", size=12, weight="norma
 
 
 def frame():
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {W} {H}" font-family="Helvetica, Arial, sans-serif">',
+    fonts = 'font-family="Helvetica, Arial, sans-serif"'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {W} {H}" {fonts}>',
            f'<rect width="{W}" height="{H}" fill="white"/>',
-           text(LEFT, 20, "Smallest leak found nine times in ten, Turkmenistan, mean day", weight="bold", size=13)]  # fmt: skip
+           text(LEFT, 20, TITLE, weight="bold", size=13)]  # fmt: skip
     for t in TIMES:
         out.append(f'<path d="M{x(t):.1f} {TOP}V{H - BOTTOM}" stroke="#e4e4e4"/>')
         out.append(text(x(t), H - BOTTOM + 18, LABELS[t], anchor="middle"))
