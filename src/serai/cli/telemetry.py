@@ -131,10 +131,13 @@ def _on_signal(end: Callable[[], None]) -> None:
 async def _field(made: Field, path: Path, seconds: float | None) -> None:
     """Run a field until it is told to end; the file of endpoints is there while it runs."""
     from serai.telemetry.endpoints import write_endpoints
+    from serai.telemetry.readings import MICROSECONDS, now
 
     ended = asyncio.Event()
     _on_signal(ended.set)
     async with made:
+        if made.speed == 1.0:  # to solve the start and to open all stations has taken seconds: its clock begins now
+            made.start = made.meters.start = now() / MICROSECONDS
         path.parent.mkdir(parents=True, exist_ok=True)
         write_endpoints(path, made.endpoints)
         said = "commands act" if made.allow_commands else "commands are refused (--allow-commands lets them act)"
