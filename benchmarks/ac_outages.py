@@ -71,7 +71,7 @@ def against_lightsim(case, rounds):
     count = len(lost)
     return {
         "work": f"N-1 of {case}, {count} outages", "peer": f"lightsim2grid, {policy}", "ours_s": mine / count,
-        "peer_s": theirs[policy] / count, "ratio": theirs[policy] / mine, "wanted": WANTED,
+        "peer_s": theirs[policy] / count, "ratio": theirs[policy] / mine, "bar": WANTED,
         "agree": worst[policy] <= 1e-6 and missed[policy] == 0 and compared[policy] > 0.6 * count,
         "difference": worst[policy], "compared": compared[policy], "solved": count - len(result.failed),
         "solved_by_peer_only": missed[policy], "version": peer.version, "cores": os.cpu_count(),

@@ -7,7 +7,7 @@ import pytest
 from serai.errors import SingularSystem
 from serai.lanes import EIGHT
 from serai.sparse import lane_lu
-from serai.sparse.lane_lu import LaneLU, factor_blocks, lay_out, mirror, solve_blocks
+from serai.sparse.lane_lu import LaneLU, factor_blocks, lay_out, mirror, solve_blocks, solve_blocks_pair
 
 
 def graph(n, rng, extra=2.0):
@@ -105,8 +105,12 @@ def test_blocks_equal_the_dense_system():
     X[p.slots] = blocks.reshape(width, -1, 4).transpose(1, 2, 0)
     B[p.row_place] = rhs.transpose(1, 2, 0)
     X, B = X.ravel(), B.ravel()
+    first, second = B.copy(), -3.0 * B
     factor_blocks(p.starts, p.diagonal, p.columns, p.targets, X, D, weakest, EIGHT)
     solve_blocks(p.starts, p.diagonal, p.columns, X, D, B, EIGHT)
+    solve_blocks_pair(p.starts, p.diagonal, p.columns, X, D, first, second, EIGHT)
+    np.testing.assert_allclose(first, B, rtol=1e-13)
+    np.testing.assert_allclose(second, -3.0 * B, rtol=1e-12)
     x = B.reshape(n, 2, width)[p.column_place]
     assert (weakest > 1e-3).all()
     for l in range(width):

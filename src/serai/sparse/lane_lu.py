@@ -264,6 +264,46 @@ def solve_blocks(
         store(B, 2 * i + 1, fmuladd(load(D, 4 * i + 3, lanes), t, load(D, 4 * i + 2, lanes) * s))
 
 
+@passes
+def solve_blocks_pair(
+    starts: Indices, diagonal: Indices, columns: Indices, X: Floats, D: Floats, B: Floats, C: Floats, lanes: Lanes
+) -> None:  # pragma: no cover - lanes exist compiled only
+    """Do what `solve_blocks` does for two right sides, reading the factors once."""
+    n = diagonal.size
+    for i in range(n):
+        s, t = load(B, 2 * i, lanes), load(B, 2 * i + 1, lanes)
+        v, w = load(C, 2 * i, lanes), load(C, 2 * i + 1, lanes)
+        for q in range(np.intp(starts[i]), np.intp(diagonal[i])):
+            j = 2 * np.intp(columns[q])
+            a, b = -load(X, 4 * q, lanes), -load(X, 4 * q + 1, lanes)
+            c, d = -load(X, 4 * q + 2, lanes), -load(X, 4 * q + 3, lanes)
+            x, y = load(B, j, lanes), load(B, j + 1, lanes)
+            s, t = fmuladd(b, y, fmuladd(a, x, s)), fmuladd(d, y, fmuladd(c, x, t))
+            x, y = load(C, j, lanes), load(C, j + 1, lanes)
+            v, w = fmuladd(b, y, fmuladd(a, x, v)), fmuladd(d, y, fmuladd(c, x, w))
+        store(B, 2 * i, s)
+        store(B, 2 * i + 1, t)
+        store(C, 2 * i, v)
+        store(C, 2 * i + 1, w)
+    for i in range(n - 1, -1, -1):
+        s, t = load(B, 2 * i, lanes), load(B, 2 * i + 1, lanes)
+        v, w = load(C, 2 * i, lanes), load(C, 2 * i + 1, lanes)
+        for q in range(np.intp(diagonal[i]) + 1, np.intp(starts[i + 1])):
+            j = 2 * np.intp(columns[q])
+            a, b = -load(X, 4 * q, lanes), -load(X, 4 * q + 1, lanes)
+            c, d = -load(X, 4 * q + 2, lanes), -load(X, 4 * q + 3, lanes)
+            x, y = load(B, j, lanes), load(B, j + 1, lanes)
+            s, t = fmuladd(b, y, fmuladd(a, x, s)), fmuladd(d, y, fmuladd(c, x, t))
+            x, y = load(C, j, lanes), load(C, j + 1, lanes)
+            v, w = fmuladd(b, y, fmuladd(a, x, v)), fmuladd(d, y, fmuladd(c, x, w))
+        a, b = load(D, 4 * i, lanes), load(D, 4 * i + 1, lanes)
+        c, d = load(D, 4 * i + 2, lanes), load(D, 4 * i + 3, lanes)
+        store(B, 2 * i, fmuladd(b, t, a * s))
+        store(B, 2 * i + 1, fmuladd(d, t, c * s))
+        store(C, 2 * i, fmuladd(b, w, a * v))
+        store(C, 2 * i + 1, fmuladd(d, w, c * v))
+
+
 # --------------------------------------------------------------------------------------------------- many at a time
 
 

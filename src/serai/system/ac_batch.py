@@ -117,7 +117,7 @@ class AcBatch:
     def _again(self, table: Table, answers: Answers, slow: Ints, tolerance: float) -> None:
         """Gather the scenarios that were left behind and follow each along its curve."""
         grid, proof = self.layout.grid, self.layout.proof
-        threads = self.threads if slow.size > 2 * WIDTH else 1  # waking helpers takes as long
+        threads = self.threads if slow.size > WIDTH else 1  # waking helpers takes as long
 
         def second_try(thread: int, first: int, last: int) -> None:
             w: Work = self._work[thread]

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.lanes import fmuladd, load, maximum, splat, store, where
-from serai.sparse.lane_lu import factor_blocks, solve_blocks
+from serai.sparse.lane_lu import factor_blocks, solve_blocks_pair
 from serai.system.ac_lanes import (
     CONVERGED,
     CYCLING,
@@ -219,8 +219,7 @@ def shift(w: Work, step: Floats, row: int, lanes: Lanes) -> None:  # pragma: no 
 def correct(grid: Grid, w: Work, lanes: Lanes) -> None:  # pragma: no cover - lanes exist compiled only
     """Replace R and y by the two solutions, R by the correction across the curve; write its sizes to `path`."""
     wR, wy, wt, p = w.R, w.step, w.tangent, w.path
-    solve_blocks(grid.starts, grid.diagonal, grid.columns, w.X, w.D, wR, lanes)
-    solve_blocks(grid.starts, grid.diagonal, grid.columns, w.X, w.D, wy, lanes)
+    solve_blocks_pair(grid.starts, grid.diagonal, grid.columns, w.X, w.D, wR, wy, lanes)
     across, along, stretch = splat(0.0, lanes), splat(0.0, lanes), splat(0.0, lanes)
     for k in range(wR.size // len(lanes)):
         t, y = load(wt, k, lanes), load(wy, k, lanes)

@@ -459,7 +459,7 @@ def begin(grid: Grid, table: Table, w: Work, lanes: Lanes) -> None:  # pragma: n
 
 
 @inner
-def limit_of(grid: Grid, k: int, side: int) -> float:  # pragma: no cover - tested compiled only
+def limit_of(grid: Grid, k: int, side: int) -> float:
     """Return the reactive power [pu] of a bus at its limit; 0 where its magnitude is held."""
     if side == 0:
         return 0.0
@@ -467,9 +467,7 @@ def limit_of(grid: Grid, k: int, side: int) -> float:  # pragma: no cover - test
 
 
 @inner
-def reactive(
-    grid: Grid, table: Table, scenario: int, i: int, l: int, w: Work, n: int
-) -> float:  # pragma: no cover - tested compiled only
+def reactive(grid: Grid, table: Table, scenario: int, i: int, l: int, w: Work, n: int) -> float:
     """Return what reactive power [pu] bus i takes into the grid in one lane."""
     e, f = w.e[i * n + l], w.f[i * n + l]
     c, d = grid.own_g[i] * e - grid.own_b[i] * f, grid.own_g[i] * f + grid.own_b[i] * e
@@ -491,9 +489,7 @@ def reactive(
 
 
 @inner
-def switch(
-    grid: Grid, table: Table, scenario: int, l: int, w: Work, lanes: Lanes
-) -> int:  # pragma: no cover - tested compiled only
+def switch(grid: Grid, table: Table, scenario: int, l: int, w: Work, lanes: Lanes) -> int:
     """Try the reactive limits of a lane that has converged: how many buses were switched, -1 where one cycles."""
     n = len(lanes)
     count = 0

@@ -122,9 +122,7 @@ def prove_range(
 
 
 @inner
-def put_back(
-    grid: Grid, proof: Proof, table: Table, scenario: int, l: int, w: Work, width: int
-) -> float:  # pragma: no cover - tested compiled only
+def put_back(grid: Grid, proof: Proof, table: Table, scenario: int, l: int, w: Work, width: int) -> float:
     """Take what branches that are out carried out of a lane's balances; return the least cosine of all others."""
     ends, branch, base_e, we, wf = grid.ends, grid.branch, grid.e, w.e, w.f
     w_before, t_out_starts, t_out, turn = w.before, table.out_starts, table.out, proof.turn
@@ -153,9 +151,7 @@ def put_back(
 
 
 @inner
-def worst_of(
-    grid: Grid, table: Table, answers: Answers, scenario: int, l: int, w: Work, width: int
-) -> float:  # pragma: no cover - tested compiled only
+def worst_of(grid: Grid, table: Table, answers: Answers, scenario: int, l: int, w: Work, width: int) -> float:
     """Return the largest mismatch of one lane whose buses may be dead or at a reactive limit; NaN wins."""
     n, m = grid.e.size, grid.kind.size
     for k in range(table.dead_starts[scenario], table.dead_starts[scenario + 1]):
