@@ -92,6 +92,7 @@ async def ours(
         str(rate),
         str(batch),
         str(seconds),
+        str(k),
         *(files or {}).get("field", []),
     ]
     process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
