@@ -24,6 +24,7 @@ from serai.telemetry.iec104 import (
 )
 from serai.telemetry.iec104.apci import Function
 from serai.telemetry.iec104.asdu import parse
+from serai.telemetry.iec104.points import decoded
 from serai.telemetry.readings import Quality, now
 from telemetry.iec104.rawpeer import raw, single
 
@@ -398,25 +399,49 @@ def test_a_question_is_not_asked_twice_at_once_and_a_silent_station_is_named():
 def test_control_rooms_have_buffers_of_their_own():
     async def main():
         peers = [Peer("one", ("127.0.0.1",)), Peer("two", ("127.0.0.2/32",))]
-        async with Field(peers=peers, buffer=40) as field:
+        async with Field(peers=peers, buffer=2) as field:
             update = field.station.update
             async with field.room(local="127.0.0.1") as one:
                 await update(7, [3], [1.0])
                 assert (await all_of(one, 1))[0][2] == 1.0
-                for value in range(50):  # the other one is away: the newest 40 are kept for it
+                for value in range(50):  # the other one is away: the newest two ASDUs are kept for it, 16 points each
                     await update(7, [3], [float(value)])
-                assert [row[2] for row in await all_of(one, 50)] == list(range(50))
-                assert field.station.counts["points dropped: peer away, buffer full"] == 11
-                assert field.station.kept["two"].counts["points dropped: peer away, buffer full"] == 11
+                    assert [row[2] for row in await all_of(one, 1)] == [value]
+                lost = field.station.counts["points dropped: peer away, buffer full"]
+                assert lost == 32
+                assert field.station.kept["two"].counts["points dropped: peer away, buffer full"] == lost
                 assert field.station.kept["one"].counts["points acknowledged"] <= 51
                 async with field.room(local="127.0.0.2") as two:
-                    assert [row[2] for row in await all_of(two, 40)] == list(range(10, 50))
+                    assert [row[2] for row in await all_of(two, 19)] == list(range(31, 50))
                     await update(7, [3], [99.0])
                     assert (await all_of(two, 1))[0][2] == 99.0
                     assert (await all_of(one, 1))[0][2] == 99.0
             async with raw(field.station.port, local="127.0.0.3") as stranger:
                 assert await stranger.ended()
             assert field.station.counts[f"violation: {Violation.PEER_ADDRESS}"] == 1
+
+    run(main)
+
+
+def test_points_that_wait_share_asdus_in_their_order():
+    async def main():
+        async with Field(peers=[Peer("room")], buffer=2) as field, raw(field.station.port) as peer:
+            await peer.start()
+            for value in range(40):  # the window takes 12 frames, the other 28 points wait in two ASDUs
+                await field.station.update(7, [3], [float(value)])
+            assert field.station.counts["waited for room"] == 0
+            peer.polite = True
+            values = []
+            while len(values) < 40:
+                found = await peer.frame()
+                asdu = parse(found.asdu) if found.format == "I" else None
+                if asdu and asdu.type == TypeId.M_ME_TF_1:
+                    values += decoded([(asdu, 0)]).value.tolist()
+            assert values == list(range(40))
+            sent = field.station.counts["I frames sent"]
+            assert sent == 2 + 10 + 2  # two ends of initialisation, ten points one by one, thirty in two ASDUs
+            await happens(lambda: field.station.counts["points acknowledged"] == 40)
+            assert field.station.counts["points sent"] == 40
 
     run(main)
 

@@ -53,7 +53,8 @@ class Session:
     def __init__(self, station: ControlledStation, host: str) -> None:
         self.station, self.host = station, host
         self.peer = host
-        self.outbox = Outbox(station.buffer, PartCounts(f"{station.name} <- {host}", station.counts))
+        counts = PartCounts(f"{station.name} <- {host}", station.counts)
+        self.outbox = Outbox(station.buffer, counts, station.settings.sizes.header)
         self.link = Link(
             self, self.outbox, station.settings, controlling=False, name=f"{station.name} <- {host}",
             watch=station.watch,
@@ -205,7 +206,8 @@ class ControlledStation:
         self.announced.clear()
         for peer in self.peers:
             if peer.name not in self.kept:
-                self.kept[peer.name] = Outbox(self.buffer, PartCounts(f"{self.name} <- {peer.name}", self.counts))
+                counts = PartCounts(f"{self.name} <- {peer.name}", self.counts)
+                self.kept[peer.name] = Outbox(self.buffer, counts, self.settings.sizes.header)
         self._spawn(self._accept(listening))
 
     async def close(self) -> None:

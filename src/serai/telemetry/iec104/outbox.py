@@ -7,6 +7,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from serai.telemetry.iec104.apci import LONGEST_ASDU
+from serai.telemetry.iec104.asdu import MOST
+from serai.telemetry.iec104.types import SIZES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -38,12 +42,13 @@ class Sender(Protocol):
 class Outbox:
     """ASDUs waiting for one peer and those sent but not yet acknowledged, at most `limit` waiting.
 
+    Points that wait share ASDUs as far as they fit, so that one by one they need no more frames than in batches.
     While the peer takes data a sender waits for room. While it is away the newest `limit` are kept; what has to give
     way is counted. After a loss, events that were not acknowledged wait again at the head: they come at least once.
     """
 
-    def __init__(self, limit: int, counts: Counts) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, counts: Counts, header: int = SIZES.header) -> None:
+        self.limit, self.header = limit, header
         self.counts = counts
         self.link: Sender | None = None
         self._waiting: deque[Outgoing] = deque()
@@ -65,30 +70,44 @@ class Outbox:
     async def put(self, items: Sequence[Outgoing]) -> None:
         """Send items, in order, after what waits already; returns when all have found room."""
         async with self._turn:
-            at = 0
-            while at < len(items):
-                if self.link is None or not self.link.active:
-                    self.keep(items[at:])
-                    return
-                room = self.limit - len(self._waiting)
-                if room > 0:
-                    self._waiting.extend(items[at : at + room])
-                    at += room
+            for at, item in enumerate(items):
+                while not self._join(item):
+                    if self.link is None or not self.link.active:
+                        self.keep(items[at:])
+                        return
+                    if len(self._waiting) < self.limit:
+                        self._waiting.append(item)
+                        break
                     self.link.flush()
-                else:
-                    self.counts.add("waited for room")
-                    self._room.clear()
-                    await self._room.wait()
+                    if len(self._waiting) >= self.limit:
+                        self.counts.add("waited for room")
+                        self._room.clear()
+                        await self._room.wait()
+            if self.link is not None:
+                self.link.flush()
 
     def keep(self, items: Iterable[Outgoing]) -> None:
         """Hold events for a peer that is away; the oldest give way, answers to questions are not held at all."""
         for item in items:
-            if item.keep:
-                self._waiting.append(item)
-            else:
+            if not item.keep:
                 self._drop(item.points, "peer away")
+            elif not self._join(item):
+                self._waiting.append(item)
         while len(self._waiting) > self.limit:
             self._drop(self._waiting.popleft().points, "peer away, buffer full")
+
+    def _join(self, item: Outgoing) -> bool:
+        """Put the points of an item into the last ASDU that waits, if that has the same header and room for them."""
+        if not self._waiting or not item.points:
+            return False
+        last, added, h = self._waiting[-1].octets, item.octets, self.header
+        if len(last) + len(added) - h > LONGEST_ASDU or last[1] + added[1] > MOST:  # a sequence has the highest bit
+            return False
+        if last[0] != added[0] or last[2:h] != added[2:h] or self._waiting[-1].keep != item.keep:
+            return False
+        octets = bytes((last[0], last[1] + added[1])) + last[2:] + added[h:]
+        self._waiting[-1] = Outgoing(octets, self._waiting[-1].points + item.points, item.keep)
+        return True
 
     def urge(self, octets: bytes) -> None:
         """Send a confirmation before what waits; dropped when the connection ends first."""
