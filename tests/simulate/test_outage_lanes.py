@@ -57,17 +57,26 @@ def test_all_losses_of_the_country_are_what_each_says_alone(monkeypatch):
     found = [settled[n] for n in settled]
     assert sum(bool(s.relief) for s in found) > 40
     assert sum(bool(s.modes) for s in found) >= 8
-    # the same equations in lanes, sixteen losses at a time
-    base = outages.frame
-    monkeypatch.setattr(outages, "frame", lambda *a, **k: in_lanes(base(*a, **k)))
-    monkeypatch.setattr(outages, "WORTHWHILE", 1)
-    again = sr.outages(network)
-    check_same(again, alone.sel(outage=again["outage"].values))
 
 
 def in_lanes(frame):
     frame.lanes = True
     return frame
+
+
+def test_lanes_say_the_same(monkeypatch):
+    """The same equations sixteen losses at a time; `benchmarks/outages.py` does so for the country."""
+    network = sr.read("loop_with_station")
+    plain = outages.frame
+    monkeypatch.setattr(outages, "WORTHWHILE", 10**9)
+    alone = sr.outages(network)
+    monkeypatch.setattr(outages, "WORTHWHILE", 1)
+    monkeypatch.setattr(outages, "frame", lambda *a, **k: in_lanes(plain(*a, **k)))
+    lanes = sr.outages(network)
+    check_same(lanes, alone.sel(outage=lanes["outage"].values))
+    base = in_lanes(plain(network, (), hour=None, distributed=False))
+    loss = outages.describe(base, "Cross pipe", [Known("in_service", "Cross pipe", 0.0)], lambda *_: [])
+    assert set(base.examine([loss])) == {"Cross pipe"}
 
 
 @pytest.mark.parametrize("name", ["loop_with_station", "two_pipes", "four_buses"])
