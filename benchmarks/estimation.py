@@ -189,7 +189,8 @@ def country(scans):
     p99 = float(np.quantile(times[3:], 0.99))
     yield {
         "work": f"turkmenistan: a scan of {len(own)} instruments, p99 of {scans}", "figure": p99, "bar": BARS["scan_s"],
-        "median_s": float(np.median(times[3:])), "cpu_s": float(np.median(cpu[3:])), "mean J": float(np.mean(J)), "mismatch": mismatch,
+        "median_s": float(np.median(times[3:])), "cpu_s": float(np.median(cpu[3:])),
+        "mean J": float(np.mean(J)), "mismatch": mismatch,
         "degrees of freedom": found.degrees_of_freedom, "holds": p99 <= BARS["scan_s"] and mismatch < 1e-7,
     }  # fmt: skip
 
