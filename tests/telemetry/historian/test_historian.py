@@ -290,3 +290,19 @@ def test_windows_hold_every_row_once(history):
         assert sum(len(history.read(None, a, b)) for a, b in windows) == len(history.read())
         assert len(windows) < 50  # hours with few rows are taken together
         history.seal(NOON + 24 * HOUR)
+
+
+def test_a_batch_id_is_remembered_as_long_as_the_ledger_says(tmp_path, clock):
+    with historian.open(tmp_path / "h", ledger_days=2.0, clock=clock) as history:
+        first = readings([("a", NOON, 1.0, 0)])
+        history.append("1", first)
+        clock.now += 47 * HOUR
+        history.append("2", readings([("a", NOON + HOUR, 2.0, 0)]))
+        history.seal()
+        assert history.append("1", first) is Outcome.REPEATED
+        clock.now += 2 * HOUR
+        history.append("3", readings([("a", NOON + 2 * HOUR, 3.0, 0)]))
+        history.seal()
+        assert history.ledger().column("batch").to_pylist() == ["2", "3"]
+        assert len(history.read()) == 3  # what is forgotten is the id, not the readings
+        assert history.verify() == []

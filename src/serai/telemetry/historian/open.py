@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serai.errors import SeraiError
-from serai.telemetry.historian.duck import Duck
+from serai.telemetry.historian.duck import LEDGER_DAYS, Duck
 from serai.telemetry.historian.folder import Folder
 from serai.telemetry.historian.historian import Historian
 from serai.telemetry.historian.segments import MANIFEST
@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 
 
 def open(  # noqa: A001 - reads as `historian.open`, like `shelve.open`
-    where: str | Path, *, read_only: bool = False, schema: str = "serai", clock: Callable[[], int] = now
+    where: str | Path,
+    *,
+    read_only: bool = False,
+    schema: str = "serai",
+    ledger_days: float = LEDGER_DAYS,
+    clock: Callable[[], int] = now,
 ) -> Historian:
     """Open a history, making it where there is none.
 
-    where       a folder, a file `name.duckdb` (its segments lie beside it in `name.segments`), or `postgresql://...`
-    read_only   read beside the process that writes, or read a backup: only the files of segments are opened
-    schema      of the PostgreSQL database in which the tables are
-    clock       gives the present time [µs since 1970 UTC]
+    where        a folder, a file `name.duckdb` (its segments lie beside it in `name.segments`), or `postgresql://...`
+    read_only    read beside the process that writes, or read a backup: only the files of segments are opened
+    schema       of the PostgreSQL database in which the tables are
+    ledger_days  how long DuckDB remembers a batch id; PostgreSQL remembers all
+    clock        gives the present time [µs since 1970 UTC]
     Raises SeraiError when it cannot be opened, among others because another process writes to it.
     """
     if str(where).startswith(("postgresql://", "postgres://")):
@@ -42,4 +48,4 @@ def open(  # noqa: A001 - reads as `historian.open`, like `shelve.open`
         database, folder = path / "history.duckdb", path / "history.segments"
     if read_only:
         return Historian(Folder(path if (path / MANIFEST).exists() else folder), clock)
-    return Historian(Duck(database, folder), clock)
+    return Historian(Duck(database, folder, ledger_days=ledger_days), clock)
