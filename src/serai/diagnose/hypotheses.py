@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every single thing that may be wrong, as one unknown b with a direction, and how well each explains a scan.
+
+A wrong reading is a direction among the readings, a leak or theft a mass balance that does not close, a position that
+is not as said a law that does not hold (Clements & Costa 1988, IEEE Trans. Power Syst. 3:126). All have one test: by the
+best b the sum of squares falls by g^2 / I, with g and I from the kept factors of the estimate. What b is worth and what
+it can be confused with follow from the same factors, so a scan is tested against hundreds of hypotheses at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from serai.estimate import Estimate
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+TESTED = 1e-6  # share of what the readings nearest to it could tell, below which nothing tests a hypothesis
+LAW_KINDS = {
+    "mass balance": "leak", "active power balance": "power loss", "momentum": "position", "pressure drop": "position",
+    "pressure ratio": "position", "compression power": "efficiency", "turbine fuel": "efficiency",
+    "plant fuel": "efficiency", "motor": "efficiency",
+}  # fmt: skip
+OF_A_PIPE = "resistance"  # a pipe's momentum: roughness, efficiency, deposits; a valve's is its position
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """All hypotheses of one estimate, (n,) each: readings first, then laws, then grid branches.
+
+    kind, where   what is wrong and of which element (a meter's tag, a node, a branch)
+    reading       number of the reading, -1 for others
+    law           number of the law row, -1 for others
+    slope, information   g and I: the statistic is g / sqrt(I), the size g / I in the unit of the direction
+    outward       a leak takes gas away and a stop is a stop: only a positive size makes sense
+    """
+
+    estimate: Estimate
+    kind: tuple[str, ...]
+    where: tuple[str, ...]
+    reading: Ints
+    law: Ints
+    slope: Floats
+    information: Floats
+    outward: NDArray[np.bool_]
+    branches: Branches
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def statistic(self) -> Floats:
+        """Return g / sqrt(I), standard normal while nothing is wrong; 0 where nothing tests it or its sign is absurd."""
+        seen = self.information > 0.0
+        z = np.where(seen, self.slope / np.sqrt(np.where(seen, self.information, 1.0)), 0.0)
+        return np.where(self.outward & (z < 0.0), 0.0, z)
+
+    def shared(self, k: int) -> Floats:
+        """Return I between hypothesis k and every hypothesis (n,): one solution with the kept factors."""
+        e = self.estimate
+        p = e.problem
+        e._ready()  # noqa: SLF001 - the factors may stand at another scan
+        d, c = np.zeros(len(e.meters)), np.zeros(p.m)
+        if self.reading[k] >= 0:
+            d[self.reading[k]] = 1.0
+        elif self.law[k] >= 0:
+            c[self.law[k]] = 1.0
+        else:
+            self.branches.into(c, k - (len(self) - len(self.branches)))
+        y = p.lu.solve(e._right_side(d, c))  # noqa: SLF001 - the right side of a direction
+        inside = p.h_columns >= 0
+        seen = np.bincount(p.h_rows[inside], (p.H * y[np.maximum(p.h_columns, 0)])[inside], minlength=len(e.meters))
+        by_reading = e.weight * (d - seen)
+        by_law = y[p.n :] / p.row_unit
+        return np.concatenate(
+            [by_reading[self.reading[self.reading >= 0]], by_law[self.law[self.law >= 0]], self.branches.dot(by_law)]
+        )
+
+    def without(self, slope: Floats, information: Floats) -> Hypotheses:
+        """Return the same hypotheses beside faults that are already told: other slopes and information."""
+        return Hypotheses(
+            self.estimate, self.kind, self.where, self.reading, self.law, slope, information, self.outward, self.branches
+        )
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Grid branches as directions in the balances of their ends: what the laws say flows, and would not if it is open.
+
+    names (n,); rows (4, n): active and reactive balance of both ends; flows (4, n) what the branch takes there
+    """
+
+    names: tuple[str, ...]
+    rows: Ints
+    flows: Floats
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> Branches:
+        """Evaluate every branch at the estimate."""
+        stamps = estimate.problem.frame.system.equations.stamps_of("branch")
+        if not stamps:
+            return cls((), np.empty((4, 0), np.intp), np.empty((4, 0)))
+        s = stamps[0]
+        given = np.vstack([estimate.x[s.columns], s.parameters])
+        flows = np.array([s.law.formula(*given[:, k])[:4] for k in range(given.shape[1])]).T
+        return cls(s.names, s.rows, flows)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def into(self, laws: Floats, k: int) -> None:
+        """Add the direction of branch k to a vector over the law rows."""
+        np.add.at(laws, self.rows[:, k], self.flows[:, k])
+
+    def dot(self, by_law: Floats) -> Floats:
+        """Return the product of every branch's direction with a vector over the law rows (n,)."""
+        return np.asarray((self.flows * by_law[self.rows]).sum(axis=0))
+
+
+def hypotheses(estimate: Estimate) -> Hypotheses:
+    """Return every hypothesis of an estimate with its slope and information."""
+    e = estimate
+    network, branches = e.network, Branches.of(e)
+    checked = np.flatnonzero(np.isfinite(e.normalised))
+    labels = e.laws
+    rows = np.array([j for j, (label, _) in enumerate(labels) if label in LAW_KINDS], dtype=np.intp)
+    kinds, places = ["reading"] * len(checked), [e.meters[k].name for k in checked]
+    for j in rows:
+        label, name = labels[j]
+        element = name.split(" [cell")[0]
+        pipe = label == "momentum" and network.kind_of(element) == "pipes"
+        kinds.append(OF_A_PIPE if pipe else LAW_KINDS[label])
+        places.append(element)
+    law_slope = e.multipliers
+    slope = [e.weight[checked] * e.residuals[checked], law_slope[rows], branches.dot(law_slope)]
+    information = [e.weight[checked] ** 2 * e.omega[checked], e.multiplier_variance[rows], _of_branches(e, branches)]
+    n = len(checked) + len(rows) + len(branches)
+    reading, law = np.full(n, -1, np.intp), np.full(n, -1, np.intp)
+    reading[: len(checked)] = checked
+    law[len(checked) : len(checked) + len(rows)] = rows
+    kinds += ["branch open"] * len(branches)
+    outward = np.array([k in ("leak", "power loss", "branch open") for k in kinds])
+    return Hypotheses(
+        e, tuple(kinds), (*places, *branches.names), reading, law, np.concatenate(slope),
+        _tested(np.concatenate(information), kinds), outward, branches,
+    )  # fmt: skip
+
+
+def _of_branches(e: Estimate, branches: Branches) -> Floats:
+    """Return the information on every branch's direction: one solution each."""
+    if not len(branches):
+        return np.empty(0)
+    directions = np.zeros((len(branches), e.problem.m))
+    for k in range(len(branches)):
+        branches.into(directions[k], k)
+    return e.score(laws=directions).information
+
+
+def _tested(information: Floats, kinds: list[str]) -> Floats:
+    """Put information to nothing that is rounding beside that of the other hypotheses of its kind."""
+    found = information.copy()
+    of = np.array(kinds)
+    for kind in set(kinds):
+        mine = of == kind
+        top = float(np.median(found[mine][found[mine] > 0.0])) if (found[mine] > 0.0).any() else 0.0
+        found[mine & (found < TESTED * top)] = 0.0
+    return found
