@@ -125,6 +125,7 @@ class Link(asyncio.Protocol):
         self.over: asyncio.Future[str] = self.loop.create_future()
         self.active = False  # between STARTDT and STOPDT
         self._transport: asyncio.Transport | None = None
+        self._secured = False
         self._rest = b""
         self._next_out = self._next_in = self._acknowledged_in = 0
         self._sent_at: deque[float] = deque()  # of the I frames not yet acknowledged by the peer
@@ -168,7 +169,8 @@ class Link(asyncio.Protocol):
             self._sent_at.append(time)
             points += item.points
         self._acknowledged_in = self._next_in
-        self._write(b"".join(frames))
+        for octets in frames if self._secured else (b"".join(frames),):
+            self._write(octets)
         self.counts.add("I frames sent", len(frames))
         if points:
             self.counts.add("points sent", points)
@@ -238,6 +240,8 @@ class Link(asyncio.Protocol):
         """Begin."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - streams only; narrows the type
         self._transport = transport
+        # a frame is a record of its own: some peers (lib60870) leave what follows in a record until the next one comes
+        self._secured = transport.get_extra_info("ssl_object") is not None
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
         self._heard = self.loop.time()
         try:
@@ -266,8 +270,7 @@ class Link(asyncio.Protocol):
 
     def _closed_by_peer(self) -> str:
         """Say what can be known: over TLS a refusal may reach us without its alert, after our own handshake is done."""
-        secured = self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
-        unheard = secured and self.controlling and not self.counts["I frames received"]
+        unheard = self._secured and self.controlling and not self.counts["I frames received"]
         return "closed by the peer" + " before it said anything: does it refuse our certificate?" * unheard
 
     def pause_writing(self) -> None:
