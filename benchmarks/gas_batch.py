@@ -171,7 +171,7 @@ def main():
         agree = ok and worst[name] <= AGREE[name]
         row = {
             "work": f"steady gas, {arguments.nodes} nodes, {SCENARIOS} scenarios", "peer": name, "ours_s": ours,
-            "peer_s": seconds, "ratio": seconds / ours, "wanted": WANTED[name], "agree": agree,
+            "peer_s": seconds, "ratio": seconds / ours, "bar": WANTED[name], "agree": agree,
             "difference": worst[name], "first_call_s": first, "steps": float(answer.iterations.mean()),
             "cores": os.cpu_count(),
         }  # fmt: skip

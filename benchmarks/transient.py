@@ -107,6 +107,7 @@ def main():
     for work, seconds, enough in rows:
         row = {
             "work": work, "peer": "scipy splu", "ours_s": seconds, "peer_s": theirs, "ratio": theirs / seconds,
+            "bar": WANTED if seconds == mine else ALONE,
             "agree": agree, "difference": worst, "ledger": ledger, "first_call_s": first,
             "steps": float(days.iterations.mean()) / STEPS, "cores": os.cpu_count(),
         }  # fmt: skip

@@ -20,21 +20,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from serai.errors import NoReference, NoSwing, SeraiError, SingularSystem
+from serai.errors import NoReference, SeraiError, SingularSystem
 from serai.known import Known
 from serai.simulate.certificate import Absent, certify_all, worst_of_all
 from serai.simulate.extract import arrays, names_of
 from serai.simulate.limits import breaks_each
 from serai.simulate.modes import PATIENCE
+from serai.simulate.outage_islands import Intact, Loss, UnfitError
 from serai.simulate.steady import ACCEPTED, Run
 from serai.sparse import newton
-from serai.system import Closed, Fixed, System, override
+from serai.system import Closed, Fixed
 from serai.system.batch import CONVERGED, Batch, Changes
-from serai.system.gas import JOINING, circulations
-from serai.system.system import DECOUPLING, PRESSURES
+from serai.system.gas import circulations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,10 +57,6 @@ CONTROLS = {
 }
 
 
-class _UnfitError(Exception):
-    """A loss that lanes do not know."""
-
-
 @dataclass
 class Survived:
     """What one loss leaves: what `outages` asks of a result.
@@ -81,33 +75,7 @@ class Survived:
     relief: list[Known] = field(default_factory=list)
 
 
-@dataclass
-class _Loss:
-    """One loss as a scenario: what is known otherwise, and which equations give way.
-
-    value     (element, quantity) -> value of all Knowns in force
-    out       elements out of service; opened: stations passed through
-    values    known column -> value; swaps: row -> (column, value)
-    branches, edges, nodes, plants   numbers of what is not there
-    """
-
-    name: str
-    value: dict[tuple[str, str], float]
-    out: set[str] = field(default_factory=set)
-    opened: set[str] = field(default_factory=set)
-    relief: list[Known] = field(default_factory=list)
-    values: dict[int, float] = field(default_factory=dict)
-    swaps: dict[int, tuple[int, float]] = field(default_factory=dict)
-    branches: list[int] = field(default_factory=list)
-    edges: set[int] = field(default_factory=set)
-    nodes: set[int] = field(default_factory=set)
-    plants: set[int] = field(default_factory=set)
-    devices: list[int] = field(default_factory=list)
-    modes: list[str] = field(default_factory=list)
-    switches: list[int] = field(default_factory=list)
-
-
-class Frame:
+class Frame(Intact):
     """The intact network, its set-points as equations, laid out for lanes.
 
     knowns  in force in the intact network, units at their output included; distributed: units share what is lacking
@@ -115,59 +83,10 @@ class Frame:
     """
 
     def __init__(self, network: Network, knowns: Iterable[Known], *, hour: float | None, distributed: bool) -> None:
-        self.network, self.knowns = network, tuple(knowns)
+        super().__init__(network, knowns, hour=hour, distributed=distributed)
         self.lanes: bool | None = None
-        own = override(network, network.knowns(hour), self.knowns)
-        self.system = System(network, own, distributed=distributed)
         self.run = Run(self.system)
-        base = self.run.solve(cold=True).x
-        self.fixed = self.system.fix()
-        self.value = {(k.where, k.quantity): k.value for k in self.system.knowns}
-        self._graphs()
-        self._separate(base)
-
-    def _graphs(self) -> None:
-        """Note what hangs on what: the edges of each element, terminals, zones, units and branches by name."""
-        s, g = self.system, self.system.gas
-        self.start, self.end = g.ends()
-        self.edges_of: dict[str, list[int]] = {}
-        for k, e in enumerate(g.edges):
-            self.edges_of.setdefault(e.element, []).append(k)
-        self.joining = np.array([e.kind in JOINING for e in g.edges], dtype=bool)
-        self.apart = {w for (w, q), v in self.value.items() if q in DECOUPLING or (q == "open" and v == 0.0)}
-        self.terminals = [
-            (g.node[str(t["node"][row])], sign, name, quantity)
-            for kind, quantity, sign in (("supplies", "supply", -1.0), ("offtakes", "withdrawal", 1.0))
-            for t in (s.network.active(kind),)
-            for row, name in enumerate(t.names)
-            if str(t["node"][row]) in g.node
-        ]
-        self.node_at = {name: node for node, _, name, _ in self.terminals} | g.node
-        self.pressed = {
-            (k.where, k.quantity): node
-            for k in s.knowns
-            if k.quantity in PRESSURES and s.running(k.where)
-            for node in (g.node.get(s.node_of(k)),)
-            if node is not None
-        }
-        plants = s.network.active("plants")
-        self.burners = [
-            (str(plants["generator"][k]), g.node[str(plants["gas_node"][k])])
-            for k in range(len(plants))
-            if str(plants["gas_node"][k]) in g.node
-        ]
-        self.withdrawn = self._withdrawals(self.value, set())
-        p = s.power
-        self.branches_of: dict[str, list[int]] = {}
-        for k, name in enumerate(p.branches.name[p.alive_branch]):
-            self.branches_of.setdefault(str(name), []).append(k)
-        self.stubs = {str(p.branches.stub_name[k]) for k in p.alive_stub}
-        self.grid_parts = self._parts_of_grid(())
-        self.momentum = {
-            name: (int(stamp.rows[0, k]), int(stamp.columns[2, k]))
-            for stamp, _ in g.momentum
-            for k, name in enumerate(stamp.names)
-        }
+        self._separate(self.run.solve(cold=True).x)
 
     def _separate(self, base: Floats) -> None:
         """Give every set-point that may give way an equation x = s of its own, s a new known column."""
@@ -205,7 +124,7 @@ class Frame:
                 fixed[column] = Fixed(column, self.fixed[k].value, self.fixed[k].known)
                 del fixed[k]
         if circulations(s.gas, fixed) != loops:
-            raise _UnfitError  # a loop without resistance that a set-point closes
+            raise UnfitError  # a loop without resistance that a set-point closes
         self.loops = loops
         self.x = np.concatenate(values)
         self.closed = Closed(s, fixed)
@@ -218,16 +137,16 @@ class Frame:
 
     # --------------------------------------------------------------------------------------------------- what is lost
 
-    def describe(self, name: str, loss: Sequence[Known], balance: Balance) -> _Loss:
-        """Return a loss as a scenario; _UnfitError where lanes do not know it."""
-        found = _Loss(name, dict(self.value))
+    def describe(self, name: str, loss: Sequence[Known], balance: Balance) -> Loss:
+        """Return a loss as a scenario; UnfitError where lanes do not know it."""
+        found = Loss(name, dict(self.value))
         self._take(found, loss)
         grid = self.network.kind_of(name) in ("lines", "transformers", "branches")
         idle: set[int] = set()
         for _ in range(PARTS + 1):
             if grid:
                 break
-            error, idle = self._undetermined(found)
+            error, idle = self.undetermined(found)
             if error is None:
                 break
             try:
@@ -235,17 +154,17 @@ class Frame:
             except SeraiError:
                 relief = []
             if not relief:
-                raise _UnfitError
+                raise UnfitError
             found.relief += relief
             self._take(found, relief)
         else:
-            raise _UnfitError
+            raise UnfitError
         found.nodes = idle
         found.edges = {k for k in range(len(self.start)) if self.start[k] in idle or self.end[k] in idle}
         self._translate(found)
         return found
 
-    def _take(self, found: _Loss, knowns: Iterable[Known]) -> None:
+    def _take(self, found: Loss, knowns: Iterable[Known]) -> None:
         """Put Knowns in force, as `override` would."""
         for k in knowns:
             kind = self.network.kind_of(k.where)
@@ -261,61 +180,11 @@ class Frame:
                 found.value.pop((k.where, "pressure" if k.quantity == own else own), None)
                 found.value[k.where, k.quantity] = k.value
             else:
-                raise _UnfitError
-
-    def _withdrawals(self, value: dict[tuple[str, str], float], out: set[str]) -> dict[int, tuple[float, bool]]:
-        """Return (net withdrawal [kg/s], free to swing) of nodes, as `System.withdrawals` does."""
-        found: dict[int, tuple[float, bool]] = {}
-        for node, sign, name, quantity in self.terminals:
-            if name in out:
-                continue
-            total, free = found.get(node, (0.0, False))
-            known = value.get((name, quantity))
-            found[node] = (total + sign * (known or 0.0), free or known is None)
-        for name, node in self.system.gas.node.items():
-            if (name, "withdrawal") in value:
-                found[node] = (value[name, "withdrawal"], False)
-        return found
-
-    def _undetermined(self, found: _Loss) -> tuple[NoReference | None, set[int]]:
-        """Return what `System` would refuse about its gas islands, or None, and the nodes of idle islands."""
-        g = self.system.gas
-        there = np.ones(len(self.start), bool)
-        for name in found.out:
-            there[self.edges_of.get(name, [])] = False
-        apart = self.apart - found.opened
-        through = there.copy()
-        for name in apart:
-            for k in self.edges_of.get(name, []):
-                through[k] &= not self.joining[k]
-        island, zone = (_labels(len(g.names), self.start[m], self.end[m]) for m in (there, through))
-        withdrawn = self._withdrawals(found.value, found.out)
-        pressed = []
-        for (where, quantity), value in found.value.items():
-            if quantity in PRESSURES and where not in found.out and value > 0.0:
-                node = self.pressed.get((where, quantity), self.node_at.get(where))
-                if node is not None:
-                    pressed.append(node)
-        moving = {int(island[k]) for k, (value, free) in withdrawn.items() if free or value != 0.0}
-        standing = {w for (w, q), v in found.value.items() if q == "active_power" and v == 0.0} | found.out
-        running = set(self.system.power.generators) - standing
-        moving |= {int(island[node]) for unit, node in self.burners if unit in running}
-        held = moving | {int(island[p]) for p in pressed}
-        idle = {k for k in range(len(g.names)) if int(island[k]) not in held}
-        pinned = {int(zone[k]) for k in pressed}
-        for number in dict.fromkeys(int(z) for z, i in zip(zone, island, strict=True) if int(i) in moving):
-            if number not in pinned:
-                whole = [g.names[k] for k in np.flatnonzero(island == island[zone == number][0])]
-                return NoReference("", missing=[g.names[k] for k in np.flatnonzero(zone == number)], island=whole), idle
-        swinging = {int(island[k]) for k, (_, free) in withdrawn.items() if free}
-        for number in sorted(moving - swinging):
-            nodes = [g.names[k] for k in np.flatnonzero(island == number)]
-            return NoSwing("", missing=nodes, island=nodes), idle
-        return None, idle
+                raise UnfitError
 
     # ------------------------------------------------------------------------------------------------- into equations
 
-    def _translate(self, found: _Loss) -> None:
+    def _translate(self, found: Loss) -> None:
         """Say a loss in values and swapped equations."""
         for name in sorted(found.out):
             kind = self.network.kind_of(name)
@@ -324,7 +193,7 @@ class Frame:
             elif kind in ("lines", "transformers", "branches"):
                 self._branch(found, name)
             elif kind not in ("supplies", "generators"):
-                raise _UnfitError
+                raise UnfitError
         for name in sorted(found.opened):
             self._station(found, name)
         gone = self._units(found)
@@ -343,9 +212,9 @@ class Frame:
         found.modes = [devices[k].home for k in found.devices]
         found.switches = [0] * len(found.devices)
 
-    def _pipe(self, found: _Loss, name: str) -> None:
+    def _pipe(self, found: Loss, name: str) -> None:
         if name not in self.momentum:
-            raise _UnfitError
+            raise UnfitError
         edges = self.edges_of[name]
         ends = {int(x[k]) for k in edges for x in (self.start, self.end)}
         found.edges |= set(edges)
@@ -353,37 +222,30 @@ class Frame:
             row, flow = self.momentum[name]
             found.swaps[row] = flow, 0.0
 
-    def _branch(self, found: _Loss, name: str) -> None:
+    def _branch(self, found: Loss, name: str) -> None:
         """A branch without admittance; a grid that falls apart is another matter."""
         if name in self.stubs or name not in self.branches_of:
-            raise _UnfitError
+            raise UnfitError
         found.branches = self.branches_of[name]
-        if self._parts_of_grid(found.branches) != self.grid_parts:
-            raise _UnfitError
+        if self.parts_of_grid(found.branches) != self.grid_parts:
+            raise UnfitError
 
-    def _parts_of_grid(self, gone: Sequence[int]) -> int:
-        p = self.system.power
-        keep = np.ones(len(p.ends[0]), bool)
-        keep[list(gone)] = False
-        joined = coo_array((np.ones(int(keep.sum())), (p.ends[0][keep], p.ends[1][keep])), shape=(len(p.names),) * 2)
-        return int(connected_components(joined, directed=False)[0]) if p.names else 0
-
-    def _station(self, found: _Loss, name: str) -> None:
+    def _station(self, found: Loss, name: str) -> None:
         c = self.system.equations.columns
         kind = "ratio" if self.network.kind_of(name) == "compressors" else "drop"
         own, neutral = self.station.get(name), 1.0 if kind == "ratio" else 0.0
         if own is None or kind not in c or name not in c[kind].index:
-            raise _UnfitError
+            raise UnfitError
         self._hold(found, own, c[kind].index[name], neutral)
 
-    def _hold(self, found: _Loss, home: int, column: int, value: float) -> None:
+    def _hold(self, found: Loss, home: int, column: int, value: float) -> None:
         """Let a column be known in the place of the one that a set-point holds."""
         if home == column:
             found.values[self.given_of[home]] = value
         else:
             found.swaps[self.row_of[home]] = column, value
 
-    def _units(self, found: _Loss) -> set[int]:
+    def _units(self, found: Loss) -> set[int]:
         """Stop the units that are out; return the nodes that none of them holds any more."""
         out = [n for n in self.system.power.generators if n in found.out]
         if not out:
@@ -393,7 +255,7 @@ class Frame:
         nodes: dict[int, list[str]] = {}
         for name in out:
             if "angle" in known_at[name]:
-                raise _UnfitError
+                raise UnfitError
             self._no_power(found, name)
             if "magnitude" in known_at[name]:
                 nodes.setdefault(power.at(name), []).append(name)
@@ -404,20 +266,20 @@ class Frame:
             gone |= self._no_voltage(found, node, lost)
         return gone
 
-    def _no_power(self, found: _Loss, name: str) -> None:
+    def _no_power(self, found: Loss, name: str) -> None:
         """Stop one unit: what it makes, and what it burns."""
         power, c = self.system.power, self.system.equations.columns
         column = c["active_power"].index[name]
         t = self.network["generators"]
         if power.sharing is not None and name in power.sharing.names:
             if not t["participation"][t.row(name)] > 0.0:
-                raise _UnfitError  # several units swing at one node by their size
+                raise UnfitError  # several units swing at one node by their size
             row = int(power.sharing.rows[0][power.sharing.names.index(name)])
             found.swaps[row] = column, 0.0
         else:
             self._set(found, column, 0.0)
 
-    def _no_voltage(self, found: _Loss, node: int, lost: list[str]) -> set[int]:
+    def _no_voltage(self, found: Loss, node: int, lost: list[str]) -> set[int]:
         """Let units at a node make no reactive power; the node itself, where none is left to hold its voltage."""
         power, c, t = self.system.power, self.system.equations.columns, self.network["generators"]
         known_at = self.system.known_at
@@ -434,7 +296,7 @@ class Frame:
         rows = [t.row(n) for n in left]
         ranged = np.isfinite(limits).all() and (t["reactive_power_max"][rows] > t["reactive_power_min"][rows]).any()
         if left and not ranged:
-            raise _UnfitError
+            raise UnfitError
         first = lost if left else lost[1:]
         for name in first:
             found.swaps[shares[name]] = c["reactive_power"].index[name], 0.0
@@ -442,23 +304,23 @@ class Frame:
             return set()
         column = c["magnitude"].first + node
         if column not in self.row_of:
-            raise _UnfitError
+            raise UnfitError
         found.swaps[self.row_of[column]] = c["reactive_power"].index[lost[0]], 0.0
         return {node}
 
-    def _set(self, found: _Loss, column: int, value: float) -> None:
+    def _set(self, found: Loss, column: int, value: float) -> None:
         if column in self.given_of:
             found.values[self.given_of[column]] = value
         elif column in self.fixed:
             found.values[column] = value
         else:
-            raise _UnfitError
+            raise UnfitError
 
-    def _terminals(self, found: _Loss) -> None:
+    def _terminals(self, found: Loss) -> None:
         """Say what nodes take and which of them hold a pressure."""
         c = self.system.equations.columns
         w, p = c["withdrawal"].first if "withdrawal" in c else 0, c["pressure"].first if "pressure" in c else 0
-        now = self._withdrawals(found.value, found.out)
+        now = self.withdrawals(found.value, found.out)
         holding = {
             self.node_at[where]: value
             for (where, quantity), value in found.value.items()
@@ -472,18 +334,18 @@ class Frame:
                     self._set(found, w + node, new)
             elif free and not was_free:
                 if node in before or node not in holding or w + node not in self.row_of:
-                    raise _UnfitError
+                    raise UnfitError
                 found.swaps[self.row_of[w + node]] = p + node, holding[node]
             elif was_free and not free:
                 if node in holding or node not in before or p + node not in self.row_of:
-                    raise _UnfitError
+                    raise UnfitError
                 found.swaps[self.row_of[p + node]] = w + node, new
             elif (node in holding) != (node in before):
-                raise _UnfitError
+                raise UnfitError
         if any(self.fixed[p + n].value != v for n, v in holding.items() if n in before):
-            raise _UnfitError
+            raise UnfitError
 
-    def _fuel(self, found: _Loss) -> None:
+    def _fuel(self, found: Loss) -> None:
         """Let plants of units that are out, or without gas, burn nothing; drives must have theirs."""
         c, g, net = self.system.equations.columns, self.system.gas, self.system.network
         t = net.active("plants")
@@ -497,11 +359,11 @@ class Frame:
         for name in c["fuel"].names if "fuel" in c else ():
             at = str(drives["fuel_node"][drives.row(name)])
             if at and g.node[at] in found.nodes:
-                raise _UnfitError
+                raise UnfitError
 
     # ---------------------------------------------------------------------------------------------------------- solve
 
-    def examine(self, losses: Sequence[_Loss]) -> dict[str, Survived]:
+    def examine(self, losses: Sequence[Loss]) -> dict[str, Survived]:
         """Solve losses in lanes, modes and all; what does not come to rest is left out."""
         going, settled = list(losses), []
         for _ in range(ROUNDS):
@@ -516,7 +378,7 @@ class Frame:
                 break
         return self._survived(settled)
 
-    def _solved(self, losses: list[_Loss]) -> list[tuple[_Loss, Floats]]:
+    def _solved(self, losses: list[Loss]) -> list[tuple[Loss, Floats]]:
         """Return the states (n_column,) of the losses that come to rest."""
         lanes = self.lanes if self.lanes is not None else len(losses) * self.closed.n * ONE_BY_ONE > COMPILING
         if lanes:
@@ -524,7 +386,7 @@ class Frame:
         found = ((loss, self._in_turn(loss)) for loss in losses)
         return [(loss, x) for loss, x in found if x is not None]
 
-    def _in_lanes(self, losses: list[_Loss]) -> list[tuple[_Loss, Floats]]:
+    def _in_lanes(self, losses: list[Loss]) -> list[tuple[Loss, Floats]]:
         out, low = [], 0
         given = sorted({c for loss in losses for c in loss.values})
         for high in SIZES:
@@ -541,7 +403,7 @@ class Frame:
             out += [(loss, answer.x[k]) for k, loss in enumerate(group) if answer.status[k] == CONVERGED]
         return out
 
-    def _in_turn(self, loss: _Loss) -> Floats | None:
+    def _in_turn(self, loss: Loss) -> Floats | None:
         """Solve one loss by the same equations and swaps in plain numbers; None where it does not come to rest."""
         closed = self.closed
         closed.x[:] = self.x
@@ -565,7 +427,7 @@ class Frame:
         closed.x[closed.free] = result.x * scale
         return closed.x.copy()
 
-    def _off(self, loss: _Loss) -> dict[int, tuple[int, float]]:
+    def _off(self, loss: Loss) -> dict[int, tuple[int, float]]:
         """Return the swaps of the devices that are off their set-point."""
         devices = self.run.modes.devices
         return {
@@ -574,7 +436,7 @@ class Frame:
             if mode != devices[k].home
         }
 
-    def _switched(self, loss: _Loss, x: Floats) -> bool:
+    def _switched(self, loss: Loss, x: Floats) -> bool:
         """Let every device take the mode that fits the state; tell whether any did."""
         changed = False
         for place, k in enumerate(loss.devices):
@@ -585,7 +447,7 @@ class Frame:
                 changed = True
         return changed
 
-    def _alike(self, loss: _Loss) -> bool:
+    def _alike(self, loss: Loss) -> bool:
         """Whether the open stations of a loss close no other loop without resistance than the intact network has."""
         known = {c: f.value for c, f in self.fixed.items()}
         for column, given in self.given_of.items():
@@ -600,7 +462,7 @@ class Frame:
 
     # -------------------------------------------------------------------------------------------------------- results
 
-    def _survived(self, settled: list[tuple[_Loss, Floats]]) -> dict[str, Survived]:
+    def _survived(self, settled: list[tuple[Loss, Floats]]) -> dict[str, Survived]:
         """Judge states, and read from them what `outages` asks for."""
         settled = [(loss, x) for loss, x in settled if self._possible(loss, x)]
         if not settled:
@@ -630,11 +492,11 @@ class Frame:
             if mismatch[k] <= ACCEPTED
         }  # fmt: skip
 
-    def _modes(self, loss: _Loss) -> dict[str, str]:
+    def _modes(self, loss: Loss) -> dict[str, str]:
         devices = [self.run.modes.devices[k] for k in loss.devices]
         return {d.name: mode for d, mode in zip(devices, loss.modes, strict=True) if mode != d.home}
 
-    def _possible(self, loss: _Loss, x: Floats) -> bool:
+    def _possible(self, loss: Loss, x: Floats) -> bool:
         """Whether a state can be (see `refuse_impossible`)."""
         s, c = self.system, self.system.equations.columns
         if s.gas.names:
@@ -648,7 +510,7 @@ class Frame:
             return bool((v > 0.0).all() and (inside > 0.0).all())
         return True
 
-    def _blank(self, loss: _Loss, data: dict[str, Floats], dims: dict[str, list[str]], x: Floats) -> None:
+    def _blank(self, loss: Loss, data: dict[str, Floats], dims: dict[str, list[str]], x: Floats) -> None:
         """Put nan where a loss leaves nothing, and divide what nodes exchange by the Knowns of this loss."""
         g = self.system.gas
         dead = {g.names[k] for k in loss.nodes}
@@ -727,22 +589,17 @@ def frame(network: Network, knowns: Iterable[Known], *, hour: float | None, dist
     """Return the frame of a network; None where its set-points or its own state do not fit one."""
     try:
         return Frame(network, knowns, hour=hour, distributed=distributed)
-    except (_UnfitError, SeraiError):
+    except (UnfitError, SeraiError):
         return None
 
 
-def describe(frame: Frame, name: str, loss: Sequence[Known], balance: Balance) -> _Loss | None:
+def describe(frame: Frame, name: str, loss: Sequence[Known], balance: Balance) -> Loss | None:
     """Return a loss as a scenario of the frame; None where lanes do not know it."""
     try:
         found = frame.describe(name, loss, balance)
-    except _UnfitError:
+    except UnfitError:
         return None
     return found if not found.opened or frame._alike(found) else None  # noqa: SLF001 - of this module
-
-
-def _labels(n: int, start: Ints, end: Ints) -> Ints:
-    joined = coo_array((np.ones(len(start)), (start, end)), shape=(n, n))
-    return np.asarray(connected_components(joined, directed=False)[1], dtype=np.intp)
 
 
 def _range(block: object) -> tuple[int, int]:
