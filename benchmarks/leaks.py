@@ -31,7 +31,7 @@ from leaks_cases import CASES, lines
 from leaks_truth import STEP, World, read
 from scipy.stats import norm
 
-from serai.diagnose.leaks import Watch
+from serai.diagnose.leaks import RELEASE, Watch
 from serai.diagnose.sequential import BLOCK, Lesson, Signatures, course, untaught, windows
 from serai.diagnose.volume_balance import BalanceLimits, VolumeBalance
 from serai.estimate.moving import Moving
@@ -173,6 +173,16 @@ def test(name, plan, number, limits, old):
     return record
 
 
+def alarms(top, level):
+    """Count alarms as the watch does: one begins above the level and is over when its score has fallen far."""
+    held = np.lib.stride_tricks.sliding_window_view(top, BLOCK).max(1)  # long windows speak at every tenth scan
+    count, on = 0, False
+    for score in held:
+        count += int(score > level and not on)
+        on = score > (RELEASE * level if on else level)
+    return count
+
+
 def _clean(d, world, hours, days, begun):
     u, ratios, cut, ends, seeds = days
     burn, warm, *limits = begun
@@ -183,8 +193,7 @@ def _clean(d, world, hours, days, begun):
         z = d.readings(exact[k], (seeds[k][0], (*seeds[k][1], 9)))
         y, _ = d.filter(z, warm[k][1])
         top = course(d.signatures, limits[0].spread, np.concatenate([warm[k][0], y]))[len(burn[k]) :]
-        over = top > limits[0].level(BUDGET)
-        out["alarms"] += int(over[0]) + int((over[1:] & ~over[:-1]).sum())
+        out["alarms"] += alarms(top, limits[0].level(BUDGET))
         out["top"].append(float(top.max()))
         out["chi2"].append(float((y**2).mean()))
         lost = d.balance.imbalance(np.concatenate([burn[k], z]))
