@@ -20,7 +20,7 @@ from serai.diagnose.sequential import untaught, windows
 W, H, LEFT, TOP, RIGHT, BOTTOM = 780, 420, 64, 40, 256, 54
 TIMES, SIZES = (10, 30, 60, 180, 360, 720, 1440), (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 COLOURS = ("#0b5fa5", "#c2571a", "#3b7d3b", "#7a4fa3", "#8a6d1d", "#555555")
-TITLE = "Smallest leak found nine times in ten, Turkmenistan, mean day"
+TITLE = "What the readings allow: smallest leak found nine times in ten, Turkmenistan, mean day"
 LABELS = {10: "10 min", 30: "30 min", 60: "1 h", 180: "3 h", 360: "6 h", 720: "12 h", 1440: "24 h"}
 
 
