@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serai.errors import SeraiError
+    from serai.estimate import estimate
     from serai.known import Event, Known, Series, at
     from serai.network import Gas, Network, read, table, write
     from serai.network.check import check
@@ -42,6 +43,7 @@ __all__ = [
     "at",
     "check",
     "ensemble",
+    "estimate",
     "from_pandapipes",
     "from_pandapower",
     "outages",
@@ -54,6 +56,7 @@ __all__ = [
 
 _HOME = {
     "serai.errors": ("SeraiError",),
+    "serai.estimate": ("estimate",),
     "serai.known": ("Event", "Known", "Series", "at"),
     "serai.network": ("Gas", "Network", "read", "table", "write"),
     "serai.network.check": ("check",),
