@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SLICE = 0.1  # s of wall time between two deliveries
 KEEP = 600.0  # s of the truth that are kept beside what a replay needs
+LEAVE = 20.0  # s in which a station or the broker must have closed; after that it is left
 PATIENCE = 60.0  # s of wall time that a station waits for its control room to come back, before it goes on alone
 BACKLOG = 2000  # deliveries that may wait for one station; then its oldest are overwritten, and counted
 STEPS = (1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 30.0, 60.0)  # s, of the truth
@@ -203,9 +204,11 @@ class Field:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await asyncio.gather(*(s.close() for s in self._stations.values()), return_exceptions=True)
+        leaving = [asyncio.wait_for(s.close(), LEAVE) for s in self._stations.values()]
+        await asyncio.gather(*leaving, return_exceptions=True)
         if self._broker is not None:
-            await self._broker.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._broker.close(), LEAVE)
 
     # ------------------------------------------------------------------- running
 
