@@ -258,7 +258,7 @@ class ControllingStation:
             await self._wait(asked.confirmed, f"{what}: no confirmation")
             if end:
                 await self._wait(asked.ended, f"{what}: confirmed, but no termination")
-            elif not asked.ended.done():
+            elif not asked.ended.done() and not select:
                 self._unended.append(key[:3])
         finally:
             del self._asked[key]
@@ -304,6 +304,7 @@ class ControllingStation:
         """Take note of a lost connection: what was asked fails."""
         self.why = why
         self._started.clear()
+        self._unended.clear()
         for asked in self._asked.values():
             for waits in (asked.confirmed, asked.ended):
                 _fail(waits, LinkLost(f"{self.name}: {why}; whether the station acted is unknown"))
@@ -348,23 +349,25 @@ class ControllingStation:
             reading = self._read.get((asdu.common_address, address))
             if refused and reading is not None:
                 _fail(reading, self._refusal(asdu, address))
-        elif asdu.cause == Cause.TERMINATION and (asked is None or not asked.confirmed.done()):
-            self._ended(link, asdu, address)
+        elif asdu.cause == Cause.TERMINATION:
+            self._ended(link, asdu, address, asked)
         elif asked is None:
             link.violated(Violation.UNASKED_ANSWER, f"{asdu.name} with cause {asdu.cause}", asdu.body, asdu)
         elif refused:
             _fail(asked.confirmed, self._refusal(asdu, address))
-        else:
-            waits = asked.ended if asdu.cause == Cause.TERMINATION else asked.confirmed
-            if not waits.done():
-                waits.set_result(asdu)
+        elif not asked.confirmed.done():
+            asked.confirmed.set_result(asdu)
 
-    def _ended(self, link: Link, asdu: Asdu, address: int) -> None:
-        """Take the end of something that nobody waits for any more."""
+    def _ended(self, link: Link, asdu: Asdu, address: int, asked: _Asked | None) -> None:
+        """Take the end of an earlier command that nobody waits for, or of this one, even before it is confirmed."""
         for common in (asdu.common_address, BROADCAST):
             if (asdu.type, common, address) in self._unended:
                 self._unended.remove((asdu.type, common, address))
                 return
+        if asked is not None:
+            if not asked.ended.done():
+                asked.ended.set_result(asdu)
+            return
         link.violated(Violation.UNASKED_ANSWER, f"{asdu.name}: terminated, never confirmed", asdu.body, asdu)
 
     def _find(self, asdu: Asdu, address: int) -> _Asked | None:
