@@ -99,31 +99,34 @@ class Counted(Field):
         await super().open()
         self.start = self.meters.start = now() / MICROSECONDS  # its clock begins when it runs, not when it was made
 
-    def _deliver(self) -> None:
-        batch = self._arrivals.until(self.start + self.time)
-        if batch is None:
-            return
-        inside = (batch.time >= self.window[0]) & (batch.time < self.window[1])
-        if inside.any():
+        make = self.meters.batch
+
+        def counted(*span):
+            batch = make(*span)
+            inside = (batch.time >= self.window[0]) & (batch.time < self.window[1])
             self.total.add(batch.tag[inside], batch.time[inside], batch.value[inside])
-        self._arrivals.add(batch)
-        super()._deliver()
+            return batch
+
+        self.meters.batch = counted
 
 
 async def field(folder: Path, tags: int) -> None:
     """Run the field: say when it listens, take the window from standard input, say what was sent in it."""
     net = generated(tags)
-    async with Counted(net, Scenario(metering=EXACT), step=5.0) as made:
+    async with Counted(net, Scenario(metering=EXACT)) as made:
         made.total = Sum(net)
         write_endpoints(folder / "endpoints.csv", made.endpoints)
         print(json.dumps({"stations": len(made.endpoints)}), flush=True)
         running = asyncio.create_task(made.run())
         begin, end = (int(x) for x in (await asyncio.to_thread(sys.stdin.readline)).split())
-        made.window, spent = (begin, end), time.process_time()
+        # while all links were made the field may have fallen behind, and its clock with it: it is set once more
+        made.start = made.meters.start = now() / MICROSECONDS - made.time
+        made.window, spent, behind = (begin, end), time.process_time(), made.counts["seconds behind"]
         while made.start + made.time < end / MICROSECONDS + 2.0 and not running.done():
             await asyncio.wait((running,), timeout=0.5)
         seconds = (end - begin) / MICROSECONDS + LEAD
         told = {"count": made.total.count, "sum": int(made.total.sum), **made.counts.counted}
+        told["seconds behind in the window"] = made.counts["seconds behind"] - behind
         print(json.dumps({**told, "cores": round((time.process_time() - spent) / seconds, 2)}), flush=True)
         await asyncio.to_thread(sys.stdin.readline)  # the links stay until all has been taken
         running.cancel()
@@ -165,7 +168,7 @@ async def chain(folder: Path, tags: int, seconds: float):
             running = asyncio.create_task(collector.run())
             while not all(link.up for link in collector.look().links):  # noqa: ASYNC110 - links tell no event
                 await asyncio.sleep(0.2)
-            begin = (now() // MICROSECONDS + 1 + int(LEAD)) * MICROSECONDS
+            begin = (now() // MICROSECONDS + 1 + int(LEAD)) * MICROSECONDS  # the field makes readings 2 s ahead
             delays.window = window = (begin, begin + int(seconds) * MICROSECONDS)
             child.stdin.write(f"{window[0]} {window[1]}\n".encode())
             told, memory = asyncio.create_task(child.stdout.readline()), []
