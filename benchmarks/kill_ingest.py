@@ -28,7 +28,10 @@ from telemetry.historian.local_postgres import LocalPostgres
 
 
 def writer(folder, trials, seed):
-    batches, unacknowledged, faults = kill_writer(folder / "writer", trials, seed)
+    batches, unacknowledged, faults = 0, 0, []
+    for k, first in enumerate(range(0, trials, 20)):  # a new history every 20 kills: all its rows are compared
+        some = kill_writer(folder / f"writer {k}", min(20, trials - first), 1000 * seed + k)
+        batches, unacknowledged, faults = batches + some[0], unacknowledged + some[1], faults + some[2]
     return faults, {"batches": batches, "committed_unacknowledged": unacknowledged}
 
 

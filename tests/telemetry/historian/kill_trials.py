@@ -24,7 +24,7 @@ from serai.telemetry import historian
 from serai.telemetry.bus import Batch
 from serai.telemetry.historian import Outcome
 from serai.telemetry.historian.ingest import Ingest, Pace
-from serai.telemetry.readings import Readings, Register
+from serai.telemetry.readings import Readings, Register, joined
 
 MINUTE = 60_000_000
 START = 1_795_348_800_000_000
@@ -59,12 +59,12 @@ def write(folder, first):
                 history.compact()
 
 
-def content(history):
-    """All rows (tag, time, value, quality, received) of a history in one order, as columns."""
-    r = history.read()
-    names = np.array(r.register.names(r.tag), dtype=object)
-    order = np.lexsort((names, r.time))
-    return names[order], r.time[order], r.value[order], r.quality[order], r.received[order]
+def content(readings):
+    """Readings as columns in one order: tag (by `TAGS`), time, value, quality, received."""
+    tag = TAGS.numbers(readings.register)[readings.tag]
+    order = np.lexsort((tag, readings.time))
+    columns = (tag, readings.time, readings.value, readings.quality, readings.received)
+    return [column[order] for column in columns]
 
 
 def wrong(history, numbers):
@@ -73,15 +73,8 @@ def wrong(history, numbers):
     found = sorted(int(line) for line in history.ledger().column("batch").to_pylist())
     if found != sorted(numbers):
         faults.append(f"ledger: {len(set(numbers) - set(found))} lost, {len(set(found) - set(numbers))} too many")
-    expected = [batch(n).readings for n in numbers]
-    every = Readings(
-        TAGS,
-        *(np.concatenate([getattr(r, c) for r in expected]) for c in ("tag", "time", "value", "quality", "received")),
-    )
-    names = np.array(TAGS.names(every.tag), dtype=object)
-    order = np.lexsort((names, every.time))
-    sent = (names[order], every.time[order], every.value[order], every.quality[order], every.received[order])
-    got = content(history)
+    every = joined([batch(n).readings for n in numbers])
+    sent, got = content(every), content(history.read())
     if len(history.versions()) != len(every):
         faults.append(f"{len(history.versions())} rows instead of {len(every)}")
     elif not all(np.array_equal(a, b) for a, b in zip(sent, got, strict=True)):
