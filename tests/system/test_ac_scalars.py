@@ -142,10 +142,11 @@ def test_under_its_lower_limit_too(grid):
     assert w.switches[2] % 4 - 1 == -1
 
 
-def proven(layout, table, scenario):
+def proven(layout, table, scenario, *, apart=False):
     """A workspace as the proof has it: magnitudes and what all running branches and shunts take at each bus."""
     w = begun(layout, table, scenario)
-    w.e[4 * WIDTH + 2], w.f[4 * WIDTH + 2] = 0.3, -0.9  # one bus far from the others
+    if apart:  # one bus far from the others
+        w.e[4 * WIDTH + 2], w.f[4 * WIDTH + 2] = 0.3, -0.9
     V = voltages(w)
     n = layout.n
     S = V * np.conj(admittance(layout) @ V)
@@ -156,7 +157,7 @@ def proven(layout, table, scenario):
 
 def test_what_an_outage_carried_is_taken_out_of_the_balances(grid):
     layout, table, _ = grid
-    w, V = proven(layout, table, 1)
+    w, V = proven(layout, table, 1, apart=True)
     n = layout.n
     inside = ac_proof.put_back(layout.grid, layout.proof, table, 1, 2, w, WIDTH)
     S = V * np.conj(admittance(layout, (3,)) @ V)
@@ -164,7 +165,7 @@ def test_what_an_outage_carried_is_taken_out_of_the_balances(grid):
     np.testing.assert_allclose(w.before[2 * n * WIDTH + 2 :: WIDTH], -S.imag, atol=1e-12)
     i, j = np.delete(layout.grid.ends.astype(int), 3, axis=1)
     shift = layout.proof.turn[0] + 1j * layout.proof.turn[1]
-    assert inside < 0.5
+    assert inside < 0.9
     assert inside == pytest.approx((V[i] * np.conj(V[j]) * np.conj(np.delete(shift, 3))).real.min(), abs=1e-12)
 
 
@@ -259,18 +260,18 @@ def follow(fold, p, steps=200):
 
 
 def test_a_curve_is_followed_to_its_answer_or_round_its_fold():
-    p = np.zeros((19, 1))
+    p = np.zeros((20, 1))
     phase, x = follow(1.5, p)
     assert phase == ARRIVES
     assert x == pytest.approx(np.sqrt(1.5) - np.sqrt(0.5), abs=1e-9)  # the near one of the two answers
-    p = np.zeros((19, 1))
+    p = np.zeros((20, 1))
     phase, x = follow(0.8, p)  # no answer: beyond the fold and back
     assert phase == CAME_BACK
-    assert x > 2.0 * np.sqrt(0.8)
+    assert x > np.sqrt(0.8) + np.sqrt(0.4)  # lambda is below half of the fold's there
 
 
 def test_hopeless_steps_end():
-    p = np.zeros((19, 1))
+    p = np.zeros((20, 1))
     p[LENGTH, 0], p[CORRECTION, 0], p[EXACT, 0] = 0.1, np.nan, 0.0
     assert ac_curve.steer(p, ON_CURVE, 0) == REFINES  # the last point first
     assert p[LAMBDA, 0] == p[REACHED, 0]

@@ -10,7 +10,7 @@ across the curve with tangent (t, s) is
     x + dlambda y,    dlambda = -(t . x) / (t . y + s),    and the new tangent is +-(y, 1).
 
 A correction that is too large for its step is taken back and the step cut; small ones make the steps grow. Where
-lambda = 1 is crossed, the step ends on it and Newton finishes. A curve that comes back to lambda < 0 has no answer.
+lambda = 1 is crossed, the step ends on it and Newton finishes. A curve that comes back half of the way has no answer.
 Scenarios that leave the curve without an answer have one more try, Newton without any restraint from the voltages of
 loads that are impedances, which finds what other programs find from such a start.
 
@@ -52,12 +52,13 @@ if TYPE_CHECKING:
 FIRST, LONGEST_STEP, SHORTEST_STEP = 0.3, 0.6, 1e-3  # of the largest angle [rad] or d ln V
 WEIGHT = 0.2  # of lambda beside these
 STEPS, PLAIN_STEPS, ALL_STEPS = 120, 30, 1000  # along one curve, without restraint, of one scenario with its switches
-BACK = -0.1  # lambda: the curve has come back
+BACK = 0.5  # of the highest lambda: a curve that fell below has come back; it may turn more than once before
 
 # rows of `Work.path`: where each lane is, and what to do with it
 LAMBDA, REACHED, SLOPE, LENGTH, ROUND, LAST, EXACT, COUNT, TOTAL, LEAST = range(10)
 ACROSS, ALONG, STRETCH, CORRECTION, RISE = range(10, 15)  # t . x, t . y, max |y|, max |x + dlambda y|, dlambda
 APPLY, KEEP, AHEAD, RETURN = range(15, 19)  # correct; scale of the new tangent; length of the next step; take back
+TOP = 19  # highest lambda of the curve
 # phases of a lane
 FRESH, START, ON_CURVE, REFINES, ARRIVES, IMPEDANCES, PLAIN, GIVES_UP, CAME_BACK, IDLE = range(10)
 
@@ -76,6 +77,7 @@ def steer(p: Floats, phase: int, l: int) -> int:  # noqa: PLR0911 - a return for
         return PLAIN if p[COUNT, l] <= PLAIN_STEPS else GIVES_UP
     stretch = max(p[STRETCH, l], WEIGHT)
     if phase == START:
+        p[TOP, l] = 0.0
         p[REACHED, l], p[SLOPE, l], p[KEEP, l], p[EXACT, l] = 0.0, 1.0 / stretch, 1.0 / stretch, 1.0
         return predict(p, FIRST, l)  # type: ignore[no-any-return]  # compiled
     h, rounds = p[LENGTH, l], p[ROUND, l]
@@ -96,8 +98,11 @@ def steer(p: Floats, phase: int, l: int) -> int:  # noqa: PLR0911 - a return for
     p[ROUND, l] = rounds + 1.0
     if phase == ARRIVES or not (phase == REFINES or size <= 0.1 * h):
         return phase
-    if p[LAMBDA, l] < BACK or p[COUNT, l] > STEPS:
-        return CAME_BACK if p[LAMBDA, l] < BACK else GIVES_UP
+    p[TOP, l] = max(p[TOP, l], p[LAMBDA, l])
+    if p[LAMBDA, l] < BACK * p[TOP, l]:
+        return CAME_BACK
+    if p[COUNT, l] > STEPS:
+        return GIVES_UP
     sign = 1.0 if p[ALONG, l] + p[SLOPE, l] > 0.0 else -1.0
     if (p[REACHED, l] - 1.0) * (p[LAMBDA, l] - 1.0) < 0.0:  # the correction went past the answer: turn round
         sign = -sign

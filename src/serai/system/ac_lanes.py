@@ -174,7 +174,7 @@ def work_for(grid: Grid, width: int = len(EIGHT)) -> Work:
     sizes = (4 * slots, 4 * m, 2 * m, n, n, n, m, m, n, m, 3 * n, 2 * m, 2 * m, 2 * m, 8)
     floats = [np.zeros(size * width) for size in sizes]
     switches, lane = np.zeros(grid.may.size * width, np.int64), np.zeros(3 * width, np.int64)
-    return Work(*floats, np.zeros((19, width)), switches, lane)  # type: ignore[call-arg,arg-type]  # mypy does not count what is unpacked
+    return Work(*floats, np.zeros((20, width)), switches, lane)  # type: ignore[call-arg,arg-type]  # mypy does not count what is unpacked
 
 
 # --------------------------------------------------------------------------------------------------- compiled passes
