@@ -145,6 +145,10 @@ class Segments:
     def _wanted(table: pa.Table | None, asked: Asked, register: Register) -> Rows:
         if table is None:
             return Rows.none()
+        time = table.column("time").cast(pa.int64()).to_numpy()
+        inside = (time >= asked.start) & (time < asked.end)
+        if not inside.all():  # before the other columns are put together
+            table = table.filter(pa.array(inside))
         rows = Rows.from_arrow(table, register)
         keep = asked.mask(rows)
         return rows if keep.all() else rows.take(keep)
