@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 FIRST, LONGEST_STEP, SHORTEST_STEP = 0.3, 0.6, 1e-3  # of the largest angle [rad] or d ln V
 WEIGHT = 0.2  # of lambda beside these
 STEPS, PLAIN_STEPS, ALL_STEPS = 120, 30, 1000  # along one curve, without restraint, of one scenario with its switches
+HOPELESS = 0.3  # lambda: a curve that turns below has no answer
 BACK = 0.5  # of the highest lambda: a curve that fell below has come back; it may turn more than once before
 
 # rows of `Work.path`: where each lane is, and what to do with it
@@ -104,6 +105,8 @@ def steer(p: Floats, phase: int, l: int) -> int:  # noqa: PLR0911 - a return for
     if p[COUNT, l] > STEPS:
         return GIVES_UP
     sign = 1.0 if p[ALONG, l] + p[SLOPE, l] > 0.0 else -1.0
+    if sign < 0.0 and p[TOP, l] < HOPELESS:
+        return CAME_BACK
     if (p[REACHED, l] - 1.0) * (p[LAMBDA, l] - 1.0) < 0.0:  # the correction went past the answer: turn round
         sign = -sign
     p[REACHED, l], p[SLOPE, l], p[KEEP, l] = p[LAMBDA, l], sign / stretch, sign / stretch
