@@ -2,14 +2,14 @@
 """Every single thing that may be wrong, as one unknown b with a direction, and how well each explains a scan.
 
 A wrong reading is a direction among the readings, a leak or theft a mass balance that does not close, a position that
-is not as said a law that does not hold (Clements & Costa 1988, IEEE Trans. Power Syst. 3:126). All have one test: by the
-best b the sum of squares falls by g^2 / I, with g and I from the kept factors of the estimate. What b is worth and what
-it can be confused with follow from the same factors, so a scan is tested against hundreds of hypotheses at once.
+is not as said a law that does not hold (Clements & Costa 1988, IEEE Trans. Power Syst. 3:126). All have one test: by
+the best b the sum of squares falls by g^2 / I, with g and I from the kept factors of the estimate. What b is worth and
+what it can be confused with follow from the same factors, so a scan is tested against hundreds of hypotheses at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,9 @@ class Hypotheses:
     law           number of the law row, -1 for others
     slope, information   g and I: the statistic is g / sqrt(I), the size g / I in the unit of the direction
     outward       a leak takes gas away and a stop is a stop: only a positive size makes sense
+    told          what the faults told before share with every hypothesis (n_told, n), scaled: I = 1 of each, and 0
+                  between them
+    moved         how the state moves with them (n_told, n_free), scaled; amount (n_told,) by how much
     """
 
     estimate: Estimate
@@ -51,82 +54,109 @@ class Hypotheses:
     information: Floats
     outward: NDArray[np.bool_]
     branches: Branches
+    told: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    moved: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    amount: Floats = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.kind)
 
     def statistic(self) -> Floats:
-        """Return g / sqrt(I), standard normal while nothing is wrong; 0 where nothing tests it or its sign is absurd."""
+        """Return g / sqrt(I), standard normal while nothing is wrong; 0 where untested or of an absurd sign."""
         seen = self.information > 0.0
         z = np.where(seen, self.slope / np.sqrt(np.where(seen, self.information, 1.0)), 0.0)
         return np.where(self.outward & (z < 0.0), 0.0, z)
 
     def shared(self, k: int) -> Floats:
-        """Return I between hypothesis k and every hypothesis (n,): one solution with the kept factors."""
-        e = self.estimate
-        p = e.problem
-        e._ready()  # noqa: SLF001 - the factors may stand at another scan
+        """Return I between hypothesis k and every hypothesis (n,), beside the faults told: one solution."""
+        return self._solved(k)[0]
+
+    def _solved(self, k: int) -> tuple[Floats, Floats]:
+        """Return what number k shares with all (n,), and how the state moves with it (n_free,)."""
+        e, p = self.estimate, self.estimate._ready()  # noqa: SLF001 - the factors may stand at another scan
         d, c = np.zeros(len(e.meters)), np.zeros(p.m)
         if self.reading[k] >= 0:
             d[self.reading[k]] = 1.0
         elif self.law[k] >= 0:
             c[self.law[k]] = 1.0
         else:
-            self.branches.into(c, k - (len(self) - len(self.branches)))
+            self.branches.into(d, c, k - (len(self) - len(self.branches)))
         y = p.lu.solve(e._right_side(d, c))  # noqa: SLF001 - the right side of a direction
         inside = p.h_columns >= 0
         seen = np.bincount(p.h_rows[inside], (p.H * y[np.maximum(p.h_columns, 0)])[inside], minlength=len(e.meters))
         by_reading = e.weight * (d - seen)
         by_law = y[p.n :] / p.row_unit
-        return np.concatenate(
-            [by_reading[self.reading[self.reading >= 0]], by_law[self.law[self.law >= 0]], self.branches.dot(by_law)]
-        )
+        plain = np.concatenate([
+            by_reading[self.reading[self.reading >= 0]], by_law[self.law[self.law >= 0]],
+            self.branches.dot(by_reading, by_law),
+        ])  # fmt: skip
+        if not len(self.told):
+            return plain, y[: p.n]
+        known = self.told[:, k]
+        return plain - known @ self.told, y[: p.n] - known @ self.moved
 
-    def without(self, slope: Floats, information: Floats) -> Hypotheses:
-        """Return the same hypotheses beside faults that are already told: other slopes and information."""
-        return Hypotheses(
-            self.estimate, self.kind, self.where, self.reading, self.law, slope, information, self.outward, self.branches
-        )
+    def beside(self, k: int) -> Hypotheses:
+        """Return the same hypotheses with the unknown of number k among those that are free (Gram and Schmidt)."""
+        own, moved = self._solved(k)
+        root = own[k] ** 0.5
+        left = self.information - (own / root) ** 2
+        left[left < TESTED * self.information] = 0.0  # the fault told explains it: nothing else tests it any more
+        left[k] = 0.0
+        slope = self.slope - own * (self.slope[k] / own[k])
+        told = np.vstack([*self.told, own / root])
+        moved, amount = np.vstack([*self.moved, moved / root]), np.append(self.amount, self.slope[k] / root)
+        return replace(self, slope=slope, information=left, told=told, moved=moved, amount=amount)
 
 
 @dataclass(frozen=True)
 class Branches:
-    """Grid branches as directions in the balances of their ends: what the laws say flows, and would not if it is open.
+    """Grid branches as directions: what the laws say flows, and would not if the branch is open.
 
-    names (n,); rows (4, n): active and reactive balance of both ends; flows (4, n) what the branch takes there
+    names (n,); rows (4, n): active and reactive balance of both ends; flows (4, n) what the branch takes there;
+    meters (n_meter,) at the ends of branches, of_meter (n_meter,) which branch each is, reads (n_meter,) what
+    it would read
     """
 
     names: tuple[str, ...]
     rows: Ints
     flows: Floats
+    meters: Ints
+    of_meter: Ints
+    reads: Floats
 
     @classmethod
-    def of(cls, estimate: Estimate) -> Branches:
+    def at(cls, estimate: Estimate) -> Branches:
         """Evaluate every branch at the estimate."""
+        none = np.empty(0, np.intp)
         stamps = estimate.problem.frame.system.equations.stamps_of("branch")
         if not stamps:
-            return cls((), np.empty((4, 0), np.intp), np.empty((4, 0)))
+            return cls((), np.empty((4, 0), np.intp), np.empty((4, 0)), none, none, np.empty(0))
         s = stamps[0]
         given = np.vstack([estimate.x[s.columns], s.parameters])
         flows = np.array([s.law.formula(*given[:, k])[:4] for k in range(given.shape[1])]).T
-        return cls(s.names, s.rows, flows)
+        problem = estimate._ready()  # noqa: SLF001 - what meters read stands in the buffers of the problem
+        ends = np.array(problem.functions.of_branches, np.intp).reshape(-1, 3)
+        return cls(s.names, s.rows, flows, ends[:, 0], ends[:, 1], problem.h[ends[:, 0]].copy())
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def into(self, laws: Floats, k: int) -> None:
-        """Add the direction of branch k to a vector over the law rows."""
+    def into(self, readings: Floats, laws: Floats, k: int) -> None:
+        """Add the direction of branch k to vectors over the readings and the law rows."""
+        mine = self.of_meter == k
+        readings[self.meters[mine]] -= self.reads[mine]
         np.add.at(laws, self.rows[:, k], self.flows[:, k])
 
-    def dot(self, by_law: Floats) -> Floats:
-        """Return the product of every branch's direction with a vector over the law rows (n,)."""
-        return np.asarray((self.flows * by_law[self.rows]).sum(axis=0))
+    def dot(self, by_reading: Floats, by_law: Floats) -> Floats:
+        """Return the product of every branch's direction with vectors over readings and law rows (n,)."""
+        of_meters = np.bincount(self.of_meter, self.reads * by_reading[self.meters], minlength=len(self))
+        return np.asarray((self.flows * by_law[self.rows]).sum(axis=0) - of_meters)
 
 
 def hypotheses(estimate: Estimate) -> Hypotheses:
     """Return every hypothesis of an estimate with its slope and information."""
     e = estimate
-    network, branches = e.network, Branches.of(e)
+    network, branches = e.network, Branches.at(e)
     checked = np.flatnonzero(np.isfinite(e.normalised))
     labels = e.laws
     rows = np.array([j for j, (label, _) in enumerate(labels) if label in LAW_KINDS], dtype=np.intp)
@@ -138,17 +168,19 @@ def hypotheses(estimate: Estimate) -> Hypotheses:
         kinds.append(OF_A_PIPE if pipe else LAW_KINDS[label])
         places.append(element)
     law_slope = e.multipliers
-    slope = [e.weight[checked] * e.residuals[checked], law_slope[rows], branches.dot(law_slope)]
+    weighted = np.where(e.used, e.weight * np.nan_to_num(e.residuals), 0.0)
+    slope = [weighted[checked], law_slope[rows], branches.dot(weighted, law_slope)]
     information = [e.weight[checked] ** 2 * e.omega[checked], e.multiplier_variance[rows], _of_branches(e, branches)]
     n = len(checked) + len(rows) + len(branches)
     reading, law = np.full(n, -1, np.intp), np.full(n, -1, np.intp)
     reading[: len(checked)] = checked
     law[len(checked) : len(checked) + len(rows)] = rows
     kinds += ["branch open"] * len(branches)
+    groups = ["reading"] * len(checked) + [labels[j][0] for j in rows] + ["branch open"] * len(branches)
     outward = np.array([k in ("leak", "power loss", "branch open") for k in kinds])
     return Hypotheses(
         e, tuple(kinds), (*places, *branches.names), reading, law, np.concatenate(slope),
-        _tested(np.concatenate(information), kinds), outward, branches,
+        _tested(np.concatenate(information), groups), outward, branches,
     )  # fmt: skip
 
 
@@ -156,18 +188,18 @@ def _of_branches(e: Estimate, branches: Branches) -> Floats:
     """Return the information on every branch's direction: one solution each."""
     if not len(branches):
         return np.empty(0)
-    directions = np.zeros((len(branches), e.problem.m))
+    readings, laws = np.zeros((len(branches), len(e.meters))), np.zeros((len(branches), e.problem.m))
     for k in range(len(branches)):
-        branches.into(directions[k], k)
-    return e.score(laws=directions).information
+        branches.into(readings[k], laws[k], k)
+    return e.score(readings, laws).information
 
 
-def _tested(information: Floats, kinds: list[str]) -> Floats:
-    """Put information to nothing that is rounding beside that of the other hypotheses of its kind."""
+def _tested(information: Floats, laws: list[str]) -> Floats:
+    """Put information to nothing that is rounding beside that of the other rows of the same law (and unit)."""
     found = information.copy()
-    of = np.array(kinds)
-    for kind in set(kinds):
-        mine = of == kind
-        top = float(np.median(found[mine][found[mine] > 0.0])) if (found[mine] > 0.0).any() else 0.0
-        found[mine & (found < TESTED * top)] = 0.0
+    of = np.array(laws)
+    for law in set(laws) - {"reading"}:  # of a reading nothing but rounding is left where it is critical
+        mine = of == law
+        known = found[mine & (found > 0.0)]
+        found[mine & (found < TESTED * (float(np.median(known)) if len(known) else 0.0))] = 0.0
     return found

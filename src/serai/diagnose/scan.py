@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong in one scan: every hypothesis tested, the best removed, and again, until nothing is left to explain.
+
+The threshold is that of the largest of M correlated standard normals, by the bound 2 M (1 - Phi(t)): with a thousand
+hypotheses three sigma are passed by chance in every scan. What the data cannot tell apart is one answer, a set.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+from serai.diagnose.departures import Departure, departures
+from serai.diagnose.hypotheses import Hypotheses, hypotheses
+from serai.estimate import Estimator
+from serai.estimate.doubts import Memory
+from serai.estimate.given import Given, given
+from serai.known import Known
+from serai.telemetry.readings import Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from serai.estimate import Estimate
+    from serai.network import Network
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+ALIKE = 0.98  # hypotheses whose directions correlate more are one for every scan of these meters
+SURE = 0.01  # ... and those that explain this scan as well but for so much chance are one for this scan
+GROSS = 20.0  # sigmas from which a wrong reading is left out and the state estimated anew: the laws bend
+MOST = 8  # faults that are removed one after the other
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One explanation: kind and element, its statistic and its size (in the unit of the fault's kind, SI)."""
+
+    kind: str
+    where: str
+    score: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, with everything that explains it as well.
+
+    order        in which it was removed, from 1
+    suspects     the set that the data cannot tell apart, the best first
+    size, sigma  estimated size of the best and its standard deviation, SI: kg/s of a leak, W of a power loss, the unit
+                 of the reading, a share of a branch that is open (1 = all of it)
+    score        its statistic: standard normal while nothing is wrong
+    false_alarm  bound of the probability that the largest of all hypotheses reaches this score by chance
+    confirmed    whether the state was estimated again with it, and the readings then agree better
+    """
+
+    order: int
+    suspects: tuple[Suspect, ...]
+    size: float
+    sigma: float
+    score: float
+    false_alarm: float
+    confirmed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What the best explanation is."""
+        return self.suspects[0].kind
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """All kinds in the set."""
+        return frozenset(s.kind for s in self.suspects)
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """All elements and meters in the set, the best first."""
+        return tuple(dict.fromkeys(s.where for s in self.suspects))
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        best, *others = self.suspects
+        also = ", ".join(f"{s.kind} {s.where}" for s in others[:4])
+        more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+        alike = f"; as well: {also}{more}" if others else ""
+        return (
+            f"{best.kind} {best.where}: {self.size:.4g} +/- {self.sigma:.2g}, score {self.score:+.1f}, false alarm "
+            f"{self.false_alarm:.1g}{alike}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What one scan says.
+
+    estimate    of the scan as it came
+    faults      what is wrong, in the order of removal
+    commands    set-points that the state does not keep
+    tested      every hypothesis, before any was removed
+    alarms      probability of any fault told while nothing is wrong (bound)
+    left        estimate after the faults that were estimated anew
+    """
+
+    estimate: Estimate
+    faults: tuple[Fault, ...]
+    commands: tuple[Departure, ...]
+    tested: Hypotheses
+    alarms: float
+    left: Estimate
+
+    def __repr__(self) -> str:
+        """Say what is wrong, a line each."""
+        lines = [f"<serai diagnosis of {self.estimate.network.name}: {len(self.faults)} faults>"]
+        lines += [f"{f.order}. {f}" for f in self.faults] + [f"command {c}" for c in self.commands]
+        return "\n".join(lines)
+
+    @property
+    def limit(self) -> float:
+        """Score from which a hypothesis is told."""
+        return limit(self.tested, self.alarms)
+
+    def smallest(self, power: float = 0.9) -> Floats:
+        """Return the smallest size of every hypothesis (n,) that is told with probability `power`, SI; inf = none."""
+        seen = self.tested.information > 0.0
+        root = np.sqrt(np.where(seen, self.tested.information, 1.0))
+        return np.where(seen, (self.limit + norm.isf(1.0 - power)) / root, np.inf)
+
+
+def limit(h: Hypotheses, alarms: float) -> float:
+    """Return the score that the largest of all hypotheses passes by chance with probability `alarms` at most."""
+    return float(norm.isf(alarms / (2.0 * _count(h))))
+
+
+def _count(h: Hypotheses) -> int:
+    return max(1, int((h.information > 0.0).sum()))
+
+
+def diagnose(
+    network: Network,
+    readings: Any,
+    *,
+    commands: Iterable[Known] = (),
+    alarms: float = 0.01,
+    estimator: Estimator | None = None,
+) -> Diagnosis:
+    """Say what is wrong in one scan: wrong readings, leaks and thefts, positions, commands nobody gave.
+
+    network    what exists, and how it is said to stand
+    readings   as `estimate` takes them
+    commands   set-points that are meant to hold (sigma = how well they are kept): the state is held against them
+    alarms     probability of any fault told in a clean scan
+    estimator  one kept from scan to scan, which starts where the last scan ended
+
+    An estimate that did not converge tells nothing: see `estimate.findings`. Errors as `estimate` raises them.
+    """
+    found = given(network, readings)
+    kept = estimator or Estimator(network, found.meters)
+    if isinstance(readings, Readings):
+        kept.remember(readings)
+    first = kept.run(found)
+    h = tested = hypotheses(first)
+    faults: list[Fault] = []
+    scan = _Scan(copy(kept), found)
+    while first.converged and len(faults) < MOST:
+        z = h.statistic()
+        k = int(np.argmax(np.abs(z)))
+        if abs(z[k]) < limit(tested, alarms):
+            break
+        fault = _fault(h, k, len(faults) + 1)
+        h, confirmed = scan.without(h, k)
+        faults.append(replace(fault, confirmed=confirmed))
+    gone = departures(h, tuple(commands), alarms) if first.converged else ()
+    return Diagnosis(first, tuple(faults), gone, tested, alarms, h.estimate)
+
+
+def _fault(h: Hypotheses, k: int, order: int) -> Fault:
+    z = h.statistic()
+    information = np.where(h.information > 0.0, h.information, np.inf)
+    alike = np.abs(h.shared(k)) / np.sqrt(information * information[k]) > ALIKE
+    close = z[k] ** 2 - z**2 < chi2.isf(SURE, 1)
+    members = np.flatnonzero((alike | close) & (z != 0.0))
+    members = members[np.lexsort((members, -np.round(np.abs(z[members]), 9), members != k))]
+    suspects = tuple(Suspect(h.kind[j], h.where[j], float(z[j]), float(h.slope[j] / h.information[j])) for j in members)
+    chance = min(1.0, 2.0 * _count(h) * float(norm.sf(abs(z[k]))))
+    return Fault(order, suspects, suspects[0].size, float(h.information[k]) ** -0.5, float(z[k]), chance)
+
+
+@dataclass
+class _Scan:
+    """One scan that is estimated again without what was found wrong.
+
+    estimator  a copy with a memory of its own: a scan that is looked at twice does not stand still
+    readings   those that are left
+    linear     faults told that only the kept factors know, by kind and element
+    """
+
+    estimator: Estimator
+    readings: Given
+    linear: tuple[tuple[str, str], ...] = ()
+
+    def without(self, h: Hypotheses, k: int) -> tuple[Hypotheses, bool]:
+        """Return all hypotheses beside number k; whether that was confirmed by a new estimate."""
+        again: Given | None = None
+        if h.kind[k] == "branch open":
+            again = replace(self.readings, exact=[*self.readings.exact, Known("in_service", h.where[k], 0.0)])
+        elif h.kind[k] == "reading" and abs(h.statistic()[k]) > GROSS:
+            again = _left_out(self.readings, h.where[k])
+        if again is not None:
+            self.estimator.memory = Memory.of(len(self.estimator.meters))
+            e = self.estimator.run(again)
+            if e.converged and _objective(e, h, k) < h.estimate.objective:
+                self.readings = again
+                return self._beside(hypotheses(e)), True
+        self.linear = (*self.linear, (h.kind[k], h.where[k]))
+        return h.beside(k), False
+
+    def _beside(self, h: Hypotheses) -> Hypotheses:
+        place = {key: k for k, key in reversed(list(enumerate(zip(h.kind, h.where, strict=True))))}
+        for key in self.linear:
+            k = place.get(key, -1)
+            if k >= 0 and h.information[k] > 0.0:
+                h = h.beside(k)
+        return h
+
+
+def _objective(e: Estimate, h: Hypotheses, k: int) -> float:
+    """Return J of the new estimate; meters of a branch that is out are held against zero."""
+    if h.kind[k] != "branch open":
+        return e.objective
+    mine = [j for j, m in enumerate(e.meters) if m.where == h.where[k] and np.isfinite(e.values[j])]
+    return e.objective + float(((e.values[mine] / e.sigmas[mine]) ** 2).sum())
+
+
+def _left_out(readings: Given, name: str) -> Given:
+    kept = [k for k, m in enumerate(readings.meters) if m.name != name]
+    columns = {c: [getattr(readings, c)[k] for k in kept] for c in ("meters", "values", "sigmas", "times")}
+    return replace(readings, **columns)
