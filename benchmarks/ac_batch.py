@@ -197,7 +197,7 @@ def with_hopeless(case, count, rounds):
     return {
         "work": f"AC {case}, {count} scenarios, {HOPELESS} of them hopeless: time beside a table without",
         "figure": together / without, "bar": SLOWER,
-        "holds": together <= SLOWER * without and found and difference <= 1e-9,
+        "holds": together <= SLOWER * without and found and difference <= 1e-10,
         "difference": difference, "without_s": without, "with_s": together, "cores": os.cpu_count(),
     }  # fmt: skip
 
