@@ -47,7 +47,7 @@ def test_the_bundled_case_is_as_large_as_the_task():
         ("corridors.csv", "stan,40,", "stan,-40,", "row 2, capacity_bcm_per_year: must be at least 0"),
         ("corridors.csv", "China A-C,East", "China A-C,Eastt", "row 2, hub: there is no hub 'Eastt'; did you mean East?"),
         ("markets.csv", "China,275,", "China,,", "row 2, price_usd_per_1000m3: must be given"),
-        ("markets.csv", "price_usd", "price_eur", "unit or currency does not fit: use price_usd_per_1000m3"),
+        ("markets.csv", "price_usd", "price_eur", "currency does not fit: use price_usd_per_1000m3"),
         ("projects.csv", "Line D,China D", "Line D,Chinia D", "row 2, adds_to: there is no corridor, link or field"),
         ("projects.csv", "lead_years", "lead_yards", "row 1, lead_yards: the unit or currency does not fit"),
         ("contracts.csv", "signed,2009,2039", "signed,2039,2009", "row 2, end: must not be before its start 2039"),

@@ -281,7 +281,12 @@ class Search:
             return
         finally:
             self.master.fix(None)
-        decisions = replace(answer.decisions, x=whole.x, u=whole.u)
+        stands = capacities(self.problem, whole.x)[2]
+        free = (self.problem.case.settings.ship_or_pay * self.problem.fee == 0.0)[
+            :, None
+        ]  # booking it all costs nothing
+        booked = np.where(free, stands, np.minimum(answer.decisions.booked, stands))
+        decisions = Decisions(whole.x, whole.u, booked)
         if self._stress(decisions, answer.values):
             return
         mixture, value, prices = self._mix(decisions, gap / 8.0)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan says of itself, and the command that writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from plan.tiny_plans import plan_case, two_hubs
+from serai import cli
+from serai.plan.neutrality import Neutrality
+from serai.plan.plan import plan
+
+
+@pytest.fixture(scope="module")
+def found():
+    return plan(
+        two_hubs(), neutrality=Neutrality(max_share={"market": 0.75}, since=1), futures=4, gap=1e-4, seconds=30.0
+    )
+
+
+def test_shares_of_markets_add_up_and_keep_the_bound(found):
+    volume = found.shares["market"].xs("volume", axis=1, level="measure")
+    np.testing.assert_allclose(volume.sum(axis=1), 1.0, atol=1e-9)
+    assert (volume.iloc[1:] <= 0.75 + 1e-6).all().all()
+    revenue = found.shares["market"].xs("revenue", axis=1, level="measure")
+    assert (revenue.iloc[1:] <= 0.75 + 1e-6).all().all()
+    assert found.gap <= 1e-4
+
+
+def test_flows_stay_below_what_stands_and_name_every_corridor(found):
+    case = found.problem.case
+    assert list(found.flows.columns) == [c.name for c in case.corridors]
+    built = found.builds[found.builds["adds_to"] == "West"]["capacity"].sum()
+    assert (found.flows["West"] <= built + 1e-9).all()
+    assert (found.flows["East"] <= 12.0 + 1e-9).all()
+
+
+def test_concentration_and_certificate_by_hand():
+    """8 bcm over A and 7 over B: HHI (8/15)^2 + (7/15)^2. Without A, 10 leave over B; nothing is firm."""
+    found = plan(plan_case(), futures=1, gap=1e-6, seconds=20.0)
+    assert found.concentration["market"].iloc[0] == pytest.approx((8 / 15) ** 2 + (7 / 15) ** 2)
+    without = found.certificate.set_index(["element", "year"])
+    assert without.loc[("A", 2026), "left"] == pytest.approx(10.0)
+    assert without.loc[("B", 2026), "left"] == pytest.approx(8.0)
+    assert np.isnan(without.loc[("A", 2026), "cover"])
+    assert without.loc[("Field, one of 1", 2026), "missing"] == pytest.approx(10.0)  # the peak of 2 x 5
+
+
+def test_the_command_writes_its_tables(tmp_path):
+    done = CliRunner().invoke(
+        cli.app, ["plan", "turkmenistan", "--futures", "2", "--seconds", "3", "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    flows = pd.read_csv(tmp_path / "turkmenistan" / "plan_flows.csv", index_col=0)
+    assert flows.index.tolist() == list(range(2027, 2042))
+    assert "million USD, gap" in done.stdout
+
+
+def test_the_command_names_a_mistake(tmp_path):
+    done = CliRunner().invoke(cli.app, ["plan", "turkmenistan", "--max-share", "1.5", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "between 0 and 1" in done.stderr
