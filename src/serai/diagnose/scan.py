@@ -161,7 +161,7 @@ def diagnose(
 
     An estimate that did not converge tells nothing: see `estimate.findings`. Errors as `estimate` raises them.
     """
-    found = given(network, readings)
+    found = given(network, readings, estimator._tags if estimator else None)  # noqa: SLF001 - laid out once
     kept = estimator or Estimator(network, found.meters)
     if isinstance(readings, Readings):
         kept.remember(readings)
