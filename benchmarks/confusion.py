@@ -142,7 +142,7 @@ def answer(d):
 def judged(draw, kind, runs):
     """Draw one kind again and again: what was said, and the misses."""
     net, *_, estimator = country()
-    said, held, named, misses = Counter(), 0, 0, []
+    said, held, named, misses, sizes = Counter(), 0, 0, [], []
     for run in range(runs):
         seed = FIRST_FAULTY + 1000 * KINDS.index(kind) + run
         batch, truth = draw.one(kind, seed)
@@ -150,13 +150,14 @@ def judged(draw, kind, runs):
         first, members = answer(d)
         contains = bool(truth & members)
         said[first] += 1
+        sizes.append(len(members))
         named += contains
         right = contains or first == RIGHT[kind]
         held += right
         if not contains:
             misses.append({"kind": kind, "seed": seed, "truth": sorted(truth), "said": repr(d).split("\n")[1:3],
                            "right_kind": right})  # fmt: skip
-    return said, held, named, misses
+    return said, held, named, misses, sizes
 
 
 def clean(draw, runs):
@@ -178,12 +179,17 @@ def main():
         print(json.dumps(row) if asked.json else text, flush=True)
 
     for kind in KINDS:
-        said, held, named, misses = judged(draw, kind, runs)
+        said, held, named, misses, sizes = judged(draw, kind, runs)
         holds = held >= BAR * runs
         ok &= holds
         row = {"work": f"confusion: {kind}", "figure": held / runs, "bar": BAR, "holds": holds, "in_set": named / runs,
-               "runs": runs, "said": dict(said)}  # fmt: skip
-        put(row, f"{kind:8s} right kind or in the set {held / runs:.0%}, in the set {named / runs:.0%}; {dict(said)}")
+               "right_kind_first": said[RIGHT[kind]] / runs, "set_median": float(np.median(sizes)),
+               "set_largest": max(sizes), "runs": runs, "said": dict(said)}  # fmt: skip
+        put(
+            row,
+            f"{kind:8s} right kind or in the set {held / runs:.0%}, in the set {named / runs:.0%}, set of "
+            f"{np.median(sizes):g} (largest {max(sizes)}); {dict(said)}",
+        )
         for miss in misses:
             put({"work": "miss", **miss}, f"   not in the set: {miss}")
     count = clean(draw, CLEAN // (5 if asked.short else 1))

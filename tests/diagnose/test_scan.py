@@ -80,6 +80,18 @@ def test_a_line_that_is_out_while_it_is_said_to_be_in():
         assert d.left.objective < 2.0 * d.left.degrees_of_freedom
 
 
+def test_where_the_scores_mislead_the_open_line_is_found_by_estimating_anew():
+    """A line of a ring that carries little: by its score, to first order, its neighbour is the better answer."""
+    net, *_, estimator = country()
+    line = "Ekerem 220 - Esenguly 220"
+    d = diagnose(net, scan([Known("in_service", line, 0.0)], 14010), estimator=estimator)
+    z, h = d.tested.statistic(), d.tested
+    assert h.where[int(np.argmax(np.abs(z)))] == "Gumdag 220 - Ekerem 220"
+    (fault,) = d.faults
+    assert fault.where == (line,)
+    assert fault.confirmed
+
+
 def test_a_station_that_runs_while_it_is_said_to_be_bypassed():
     (fault, *_) = found([Known("ratio", "EW CS-1", 1.05)]).faults
     assert ("position", "EW CS-1") in told(fault)

@@ -65,7 +65,10 @@ def reach(
     Errors as `estimate` raises them.
     """
     found = given(network, readings)
-    kept = copy(estimator or Estimator(network, found.meters))
+    if estimator is None:
+        estimator = Estimator(network, found.meters)
+        estimator.run(found)  # lays the matrix out for the sigmas of all meters, the forged ones too
+    kept = copy(estimator)
     kept.memory = Memory.of(len(kept.meters))
     mine = [k for k, m in enumerate(found.meters) if network.kind_of(m.where) not in forged]
     columns = {c: [getattr(found, c)[k] for k in mine] for c in ("meters", "values", "sigmas", "times")}

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ALIKE = 0.98  # hypotheses whose directions correlate more are one for every scan of these meters
 SURE = 0.01  # ... and those that explain this scan as well but for so much chance are one for this scan
 GROSS = 20.0  # sigmas from which a wrong reading is left out and the state estimated anew: the laws bend
+CONTENDERS = 4  # branches that may be the open one and are estimated anew: the laws bend so much that scores mislead
+REAL = 0.5  # share of what the score promised by which J must fall, or no branch is open
 MOST = 8  # faults that are removed one after the other
 
 
@@ -174,23 +176,29 @@ def diagnose(
         k = int(np.argmax(np.abs(z)))
         if abs(z[k]) < limit(tested, alarms):
             break
-        fault = _fault(h, k, len(faults) + 1)
-        h, confirmed = scan.without(h, k)
-        faults.append(replace(fault, confirmed=confirmed))
+        if h.kind[k] == "branch open":
+            fault, h = scan.opened(h, len(faults) + 1)
+        else:
+            fault, h = scan.without(h, k, len(faults) + 1)
+        faults += [fault] if fault else []
     gone = departures(h, tuple(commands), alarms) if first.converged else ()
     return Diagnosis(first, tuple(faults), gone, tested, alarms, h.estimate)
 
 
-def _fault(h: Hypotheses, k: int, order: int) -> Fault:
+def _fault(h: Hypotheses, k: int, order: int, members: Ints) -> Fault:
+    """Return hypothesis k as a fault together with those (numbers, any order) that are not to be told from it."""
     z = h.statistic()
-    information = np.where(h.information > 0.0, h.information, np.inf)
-    alike = np.abs(h.shared(k)) / np.sqrt(information * information[k]) > ALIKE
-    close = z[k] ** 2 - z**2 < chi2.isf(SURE, 1)
-    members = np.flatnonzero((alike | close) & (z != 0.0))
     members = members[np.lexsort((members, -np.round(np.abs(z[members]), 9), members != k))]
     suspects = tuple(Suspect(h.kind[j], h.where[j], float(z[j]), float(h.slope[j] / h.information[j])) for j in members)
     chance = min(1.0, 2.0 * _count(h) * float(norm.sf(abs(z[k]))))
     return Fault(order, suspects, suspects[0].size, float(h.information[k]) ** -0.5, float(z[k]), chance)
+
+
+def _alike(h: Hypotheses, k: int) -> NDArray[np.bool_]:
+    """Tell which hypotheses (n,) no scan of these meters tells from number k."""
+    information = np.where(h.information > 0.0, h.information, np.inf)
+    share: Floats = np.abs(h.shared(k)) / np.sqrt(information * information[k])
+    return np.asarray((share > ALIKE) & (h.statistic() != 0.0))
 
 
 @dataclass
@@ -206,21 +214,43 @@ class _Scan:
     readings: Given
     linear: tuple[tuple[str, str], ...] = ()
 
-    def without(self, h: Hypotheses, k: int) -> tuple[Hypotheses, bool]:
-        """Return all hypotheses beside number k; whether that was confirmed by a new estimate."""
-        again: Given | None = None
-        if h.kind[k] == "branch open":
-            again = replace(self.readings, exact=[*self.readings.exact, Known("in_service", h.where[k], 0.0)])
-        elif h.kind[k] == "reading" and abs(h.statistic()[k]) > GROSS:
+    def without(self, h: Hypotheses, k: int, order: int) -> tuple[Fault, Hypotheses]:
+        """Return number k as a fault, and all hypotheses beside it."""
+        z = h.statistic()
+        close = (z[k] ** 2 - z**2 < chi2.isf(SURE, 1)) & (z != 0.0)
+        fault = _fault(h, k, order, np.flatnonzero(_alike(h, k) | close))
+        if h.kind[k] == "reading" and abs(z[k]) > GROSS:
             again = _left_out(self.readings, h.where[k])
-        if again is not None:
-            self.estimator.memory = Memory.of(len(self.estimator.meters))
-            e = self.estimator.run(again)
-            if e.converged and _objective(e, h, k) < h.estimate.objective:
+            e = self._estimate(again)
+            if e.converged and e.objective < h.estimate.objective:
                 self.readings = again
-                return self._beside(hypotheses(e)), True
+                return replace(fault, confirmed=True), self._beside(hypotheses(e))
         self.linear = (*self.linear, (h.kind[k], h.where[k]))
-        return h.beside(k), False
+        return fault, h.beside(k)
+
+    def opened(self, h: Hypotheses, order: int) -> tuple[Fault | None, Hypotheses]:
+        """Return the branch that is open, and all hypotheses beside it; no fault where the readings refute it."""
+        z = np.array([s if kind == "branch open" else 0.0 for s, kind in zip(h.statistic(), h.kind, strict=True)])
+        tried = [int(k) for k in np.argsort(-z)[:CONTENDERS] if z[k] > REAL * z.max()]
+        found = []
+        for k in tried:
+            again = replace(self.readings, exact=[*self.readings.exact, Known("in_service", h.where[k], 0.0)])
+            e = self._estimate(again)
+            if e.converged:
+                found.append((_objective(e, h.where[k]), k, again, e))
+        least, k, again, e = min(found, key=lambda f: f[:2], default=(np.inf, -1, self.readings, h.estimate))
+        if h.estimate.objective - least < REAL * z.max() ** 2:
+            left = h.information.copy()
+            left[tried] = 0.0
+            return None, replace(h, information=left)
+        self.readings = again
+        as_good = np.array([j for J, j, *_ in found if J - least < chi2.isf(SURE, 1)])
+        fault = _fault(h, k, order, np.union1d(as_good, np.flatnonzero(_alike(h, k) & (z == 0.0))))
+        return replace(fault, confirmed=True), self._beside(hypotheses(e))
+
+    def _estimate(self, readings: Given) -> Estimate:
+        self.estimator.memory = Memory.of(len(self.estimator.meters))
+        return self.estimator.run(readings)
 
     def _beside(self, h: Hypotheses) -> Hypotheses:
         place = {key: k for k, key in reversed(list(enumerate(zip(h.kind, h.where, strict=True))))}
@@ -231,11 +261,9 @@ class _Scan:
         return h
 
 
-def _objective(e: Estimate, h: Hypotheses, k: int) -> float:
-    """Return J of the new estimate; meters of a branch that is out are held against zero."""
-    if h.kind[k] != "branch open":
-        return e.objective
-    mine = [j for j, m in enumerate(e.meters) if m.where == h.where[k] and np.isfinite(e.values[j])]
+def _objective(e: Estimate, branch: str) -> float:
+    """Return J of an estimate without a branch, its own meters held against zero."""
+    mine = [j for j, m in enumerate(e.meters) if m.where == branch and np.isfinite(e.values[j])]
     return e.objective + float(((e.values[mine] / e.sigmas[mine]) ** 2).sum())
 
 
