@@ -65,7 +65,7 @@ def _solve(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0912, PLR0917
+def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Send gas along the path that earns the most until none earns anything; then read the prices."""
     m = len(tail)
     sink = nodes - 1
@@ -94,15 +94,38 @@ def _block(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-u
                 flow[-a - 1] = 0.0 if flow[-a - 1] - push < ENOUGH * 1e-3 else flow[-a - 1] - push
                 v = head[-a - 1]
     _distances(tail, head, cost, capacity, flow, distance, via, 1)
-    for v in range(nodes - 1, -1, -1):  # nodes that nothing reaches: the least price that keeps every arc out of them
-        if distance[v] > 1e17:
-            best = -1e18
-            for a in range(m):
-                if tail[a] == v and distance[head[a]] < 1e17:
-                    best = max(best, distance[head[a]] - cost[a])
-            distance[v] = best if best > -1e17 else 0.0
+    _unreached(tail, head, cost, capacity, flow, distance)
     for a in range(m):
         price[a] = max(0.0, distance[head[a]] - distance[tail[a]] - cost[a])
+
+
+@njit(cache=True, nogil=True)
+def _unreached(tail, head, cost, capacity, flow, distance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Give nodes that nothing reaches the least price that keeps every open arc out of them from earning."""
+    lost = distance > 1e17
+    distance[lost] = -1e18
+    for _ in range(2 * len(distance) + 2):
+        changed = True
+        passes = 0
+        while changed and passes <= len(distance):
+            changed = False
+            passes += 1
+            for a in range(len(tail)):
+                i, j = tail[a], head[a]
+                if lost[i] and capacity[a] - flow[a] > ENOUGH and distance[j] - cost[a] > distance[i] + CHEAPER:
+                    distance[i] = distance[j] - cost[a]
+                    changed = True
+        left = -1
+        for v in range(len(distance)):
+            if distance[v] < -1e17:
+                left = v
+        if left < 0:
+            return
+        best = -1e18  # no open arc leaves it: worth what its closed ones would fetch
+        for a in range(len(tail)):
+            if tail[a] == left and distance[head[a]] > -1e17:
+                best = max(best, distance[head[a]] - cost[a])
+        distance[left] = best if best > -1e17 else 0.0
 
 
 @njit(cache=True, nogil=True)
