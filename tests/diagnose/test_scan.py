@@ -135,3 +135,35 @@ def test_readings_without_an_answer_tell_nothing():
     d = diagnose(net, [Known("pressure", "Gedaim", 73e5, 1e4)])
     assert d.faults == ()
     assert d.estimate.unobservable
+
+
+def test_no_readings_and_nonsense_tell_nothing_and_do_not_crash():
+    net, own, register, estimator = country()
+    assert diagnose(net, []).faults == ()
+    zeros = type(scan()).of(register, [(i.tag, 0.0, 0.0, 0, 0.0) for i in own])
+    with np.errstate(all="ignore"):  # the state last tried makes no sense, its mismatch is not a number
+        d = diagnose(net, zeros, estimator=estimator)
+    assert not d.estimate.converged
+    assert d.faults == ()
+    assert "not converged" in [f.kind for f in d.findings]
+    assert diagnose(net, scan(seed=205), estimator=estimator).faults == ()  # the next scan is not harmed
+
+
+def test_a_meter_that_is_set_aside_for_its_unit_is_a_finding_and_no_fault():
+    net, _, _, estimator = country()
+    batch = scan(seed=1)
+    value = batch.value.copy()
+    value[[batch.register[int(t)] for t in batch.tag].index("Gedaim PT")] *= 1e-5
+    d = diagnose(net, type(batch)(batch.register, batch.tag, batch.time, value, batch.quality, batch.received),
+                 estimator=estimator)  # fmt: skip
+    assert d.faults == ()
+    assert [f.kind for f in d.estimate.findings] == ["unit"]
+
+
+def test_scans_that_are_looked_at_twice_do_not_stand_still():
+    """Faults are estimated again: that must not count as one scan more of a station that stands still."""
+    for _ in range(8):
+        d = found(seed=1, wrong={"Gedaim PT": 60.0})
+        assert [f.kind for f in d.faults] == ["reading"]
+        assert d.faults[0].confirmed
+        assert not d.left.findings

@@ -49,7 +49,7 @@ def diagnose(
         network, found, commands=commands, alarms=alarms, estimator=Estimator(network, found.meters, hour=hour)
     )
     typer.echo(json.dumps(_numbers(d)) if as_json else "\n".join(_said(d)))
-    if d.faults or d.commands or not d.estimate.converged or any(f.set_aside for f in d.estimate.findings):
+    if d.faults or d.commands or not d.estimate.converged or any(f.set_aside for f in d.findings):
         raise typer.Exit(MISTAKES)
 
 
@@ -102,7 +102,7 @@ def _said(d: Diagnosis) -> list[str]:
             more = f" and {len(f.suspects) - 1 - SHOWN} more (--json)" if len(f.suspects) > 1 + SHOWN else ""
             lines.append(f"   not to be told from: {'; '.join(f'{s.kind} {s.where}' for s in rest)}{more}")
     lines += [f"command: {c}" for c in d.commands]
-    return lines + [f"finding: {f}" for f in e.findings]
+    return lines + [f"finding: {f}" for f in d.findings]
 
 
 def _fault(d: Diagnosis, f: Fault) -> str:
@@ -136,5 +136,5 @@ def _numbers(d: Diagnosis) -> dict[str, Any]:
                       "held": c.held, "sigma": c.sigma, "score": c.score, "false_alarm": c.false_alarm}
                      for c in d.commands],
         "findings": [{"kind": f.kind, "where": list(f.where), "text": f.text, "set_aside": f.set_aside}
-                     for f in d.estimate.findings],
+                     for f in d.findings],
     }  # fmt: skip

@@ -154,8 +154,12 @@ class Branches:
 
 
 def hypotheses(estimate: Estimate) -> Hypotheses:
-    """Return every hypothesis of an estimate with its slope and information."""
+    """Return every hypothesis of an estimate with its slope and information; none where it has not converged."""
     e = estimate
+    if not e.converged:
+        none, no = np.empty(0), np.empty(0, np.intp)
+        nowhere = Branches((), np.empty((4, 0), np.intp), np.empty((4, 0)), no, no, none)
+        return Hypotheses(e, (), (), no, no, none, none, np.empty(0, np.bool_), nowhere)
     network, branches = e.network, Branches.at(e)
     checked = np.flatnonzero(np.isfinite(e.normalised))
     labels = e.laws

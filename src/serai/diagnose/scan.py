@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serai.estimate import Estimate
+    from serai.estimate import Estimate, Finding
     from serai.network import Network
 
     Floats = NDArray[np.float64]
@@ -123,6 +123,11 @@ class Diagnosis:
         lines = [f"<serai diagnosis of {self.estimate.network.name}: {len(self.faults)} faults>"]
         lines += [f"{f.order}. {f}" for f in self.faults] + [f"command {c}" for c in self.commands]
         return "\n".join(lines)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the readings before any test; of a state that was not found, what was noted of them."""
+        return self.estimate.findings if self.estimate.converged else self.estimate.noted
 
     @property
     def limit(self) -> float:
