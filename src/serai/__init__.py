@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from serai.diagnose import diagnose
     from serai.errors import SeraiError
     from serai.estimate import estimate
     from serai.known import Event, Known, Series, at
@@ -42,6 +43,7 @@ __all__ = [
     "Series",
     "at",
     "check",
+    "diagnose",
     "ensemble",
     "estimate",
     "from_pandapipes",
@@ -56,6 +58,7 @@ __all__ = [
 
 _HOME = {
     "serai.errors": ("SeraiError",),
+    "serai.diagnose": ("diagnose",),
     "serai.estimate": ("estimate",),
     "serai.known": ("Event", "Known", "Series", "at"),
     "serai.network": ("Gas", "Network", "read", "table", "write"),

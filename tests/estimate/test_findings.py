@@ -349,3 +349,17 @@ def test_no_table_crashes_the_reader(rows):
     assert len(found.meters) + len(found.exact) + len(found.findings) == len(rows)
     assert np.isfinite(found.values).all()
     assert all(s > 0.0 for s in found.sigmas)
+
+
+def test_knowns_find_the_meters_of_the_case_by_tag_or_by_place_and_strangers_are_named():
+    """An estimator made for the case's instruments takes Knowns too: none of them is lost in silence."""
+    net = sr.read("turkmenistan")
+    state = sr.steady(net)
+    own = [i for i in instruments(net) if i.quantity == "pressure"][:20]
+    by_place = [sr.Known("pressure", i.where, float(state.pressure[i.where]), i.sigma) for i in own[:10]]
+    by_tag = [sr.Known("pressure", i.where, float(state.pressure[i.where]), i.sigma, source=i.tag) for i in own[10:]]
+    stranger = sr.Known("angle", str(net["buses"].names[0]), 0.0, 0.01)
+    found = Estimator(net).run([*by_place, *by_tag, stranger])
+    assert int(found.used.sum()) == 20
+    assert any(f.kind == "unknown" and "angle" in f.text and f.set_aside for f in found.noted)
+    str(found), found.findings

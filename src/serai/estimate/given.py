@@ -294,10 +294,23 @@ def _fits(meter: Meter, unit: str) -> None:
 
 
 def aligned(meters: Sequence[Meter], found: Given) -> tuple[Floats, Floats, Floats]:
-    """Return values, sigmas and times (n,) in the order of `meters`; nan where there is no reading."""
-    place = {m: k for k, m in enumerate(meters)}
+    """Return values, sigmas and times (n,) in the order of `meters`; nan where there is no reading.
+
+    A reading is that of the meter with its tag, or else of the meter of its quantity and element; one that belongs to
+    no meter is set aside and named in `found.findings`.
+    """
+    place = {(m.quantity, m.where): k for k, m in reversed(list(enumerate(meters)))}
+    tag = {m.tag: k for k, m in enumerate(meters) if m.tag}
+    same = {m: k for k, m in enumerate(meters)}
     values, sigmas, times = (np.full(len(meters), nan) for _ in range(3))
+    lost = []
     for m, *read in zip(found.meters, found.values, found.sigmas, found.times, strict=True):
-        if m in place:
-            values[place[m]], sigmas[place[m]], times[place[m]] = read
+        k = same.get(m, tag.get(m.tag, place.get((m.quantity, m.where), -1)))
+        if k < 0 or meters[k].quantity != m.quantity or meters[k].where != m.where:
+            lost.append(m.name)
+        else:
+            values[k], sigmas[k], times[k] = read
+    if lost:
+        text = f"{some(lost)}: read by none of the meters that this estimator was given; set aside"
+        found.findings.append(Finding("unknown", tuple(lost), text, set_aside=True))
     return values, sigmas, times

@@ -95,12 +95,14 @@ class Estimate:
     token: int = field(default_factory=count(1).__next__)  # whose factors the problem holds
 
     def __repr__(self) -> str:
-        """Say what it is in one line."""
-        how = "" if self.converged else f", NOT CONVERGED: {self.reason}"
+        """Say what it is in one line; without an answer nothing is said of how well it fits."""
+        if not self.converged:
+            read = int(self.used.sum())
+            return f"<serai estimate of {self.network.name}: {read} readings, NOT CONVERGED: {self.reason}>"
         return (
             f"<serai estimate of {self.network.name}: {int(self.used.sum())} readings, J {self.objective:.4g} on "
             f"{self.degrees_of_freedom} degrees of freedom (p {self.chi_square:.3g}), {len(self.unobservable)} "
-            f"quantities unobservable, mismatch {self.mismatch:.1e}{how}>"
+            f"quantities unobservable, mismatch {self.mismatch:.1e}>"
         )
 
     # ------------------------------------------------------------------------------------------------ how well it fits
@@ -150,7 +152,9 @@ class Estimate:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong with the readings, and what they do not tell."""
+        """What is wrong with the readings, and what they do not tell; the latter only when there is an answer."""
+        if not self.converged:
+            return self.noted
         more = confirmed_units(self.meters, self.values, self.sigmas, self.estimated, self.suspects)
         if self.unobservable:
             names = tuple(dict.fromkeys(name for _, name in self.unobservable))
