@@ -201,3 +201,40 @@ def test_open_files_are_merged_and_removed(tmp_path, clock):
         with historian.open(tmp_path / "h", read_only=True) as reader:
             np.testing.assert_array_equal(reader.read().value, history.read().value)
             assert reader.verify() == []
+
+
+def scan(start, n=3_000):
+    """All meters within a second."""
+    k = np.arange(n)
+    values = np.random.default_rng(start % 1_000_003).standard_normal(n)
+    time = start + k * (SECOND // n)
+    return Readings(Register(f"t{j}" for j in range(n)), k.astype(np.int32), time, values, np.zeros(n, np.uint16), time)
+
+
+def test_much_that_waits_is_sealed_early_and_burdens_neither_memory_nor_disk(tmp_path, clock):
+    sent, waited, sizes = 0, [], []
+    with (
+        historian.open(tmp_path / "h", clock=clock) as history,
+        historian.open(tmp_path / "h", read_only=True) as other,
+    ):
+        for k in range(60):
+            clock.now = NOON + k * SECOND
+            history.append(f"{k}", scan(clock.now - (25 * SECOND + 7 if k % 7 == 3 else 0)))  # some come late
+            sent += 3_000
+            history.publish()
+            if history.relieve(20_000):
+                sizes.append(sum(file.stat().st_size for file in (tmp_path / "h").glob("history.duckdb*")))
+            waited.append(history.engine._waiting)
+            if k % 20 == 19:
+                history.compact()
+                assert len(other.read()) == sent
+        assert max(waited) <= 20_000
+        assert len(sizes) > 5
+        assert max(sizes[3:]) <= 2 * max(sizes[:3])
+        np.testing.assert_array_equal(history.read().value, other.read().value)
+        assert history.verify() == []
+    with historian.open(tmp_path / "h", clock=clock) as history:
+        assert history.engine._waiting == pytest.approx(waited[-1], rel=0.1, abs=200)  # told from what is on disk
+        clock.now = NOON + 3 * HOUR
+        history.seal()
+        assert (len(history.read()), history.engine._waiting < 200, history.verify()) == (sent, True, [])

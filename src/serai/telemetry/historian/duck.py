@@ -6,7 +6,10 @@ block of Arrow in the table `blocks`, which is less work for each row. Sealing t
 are written and safe first, then one transaction enters them in the table `segments` and deletes their rows, then
 the list that other processes read (`manifest.json`) is replaced. A kill in between leaves files that no list names,
 which the next start removes. Late rows wait like all others until the next sealing gives them a segment of their own;
-`compact` merges the segments of one hour.
+`compact` merges segments that overlap.
+
+What waits outside segments is in memory until DuckDB makes a checkpoint. So an hour with many rows is sealed while it
+runs (`relieve`), all but its newest part, and a checkpoint of the little that is left gives the memory back.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import pyarrow as pa
 from serai.errors import NotStored, SeraiError
 from serai.telemetry.historian.engine import (
     LEDGER,
+    MANY,
     AlreadyThere,
     Engine,
     Entry,
@@ -64,6 +68,7 @@ COLUMNS = 'tag, time, value, quality, received, "row"'
 SHOWN = 500_000  # rows: about as many are written to one open file
 MANY_TAGS = 1000  # above so many they are picked from all rows instead of named in the question
 LEDGER_DAYS = 30.0
+NEWEST = 0.9  # share of what waits that `relieve` seals: the newest part of it may still get company
 HOURS = f"SELECT time // {HOUR} AS hour, count(*) AS n FROM readings GROUP BY hour"
 # what a block holds: the batches of a transaction, numbered from its `first` on; or the rest of one, with its numbers
 NUMBERED = pa.schema(
@@ -77,6 +82,7 @@ NUMBERED = pa.schema(
     ]
 )
 PLAIN = pa.schema(list(NUMBERED)[:-1])
+PLAIN_BYTES = sum(field.type.bit_width // 8 for field in PLAIN)
 
 
 class Duck:
@@ -96,6 +102,7 @@ class Duck:
         self._write, self._read, self._keep = threading.RLock(), threading.Lock(), threading.RLock()
         self._broken = False  # an error may have left DuckDB unusable: connect again before the next use
         self._next = 0  # row number
+        self._waiting = 0  # rows outside segments
         self._open_between = (EVER, -EVER)  # times [µs] between which all rows outside segments are
         self.shown = OpenFiles(self.segments, self.register)
         try:
@@ -135,6 +142,9 @@ class Duck:
         sql = "SELECT coalesce(max(first + rows), 0) AS n FROM ledger"
         taken = self._ask(self._storing, sql).column("n")[0].as_py()
         self._next = max([int(taken), *(s.last_row + 1 for s in self.sealed)])
+        size = "coalesce(sum(octet_length(content)), 0)::BIGINT"
+        found = self._ask(self._storing, f"SELECT (SELECT count(*) FROM readings) AS n, {size} AS size FROM blocks")
+        self._waiting = found.column("n")[0].as_py() + found.column("size")[0].as_py() // PLAIN_BYTES  # about
         left = [path for path in self.folder.iterdir() if path.suffix in {".part", ".parquet"}]
         self._look_for_open()
         self._list_sealed()
@@ -219,6 +229,7 @@ class Duck:
                 _ingest(self._storing, "readings", pa.table(rows_of(batches, first).columns()))
             self._storing.commit()
             self._next = first + count
+            self._waiting += count
 
     @contextmanager
     def _or_not_stored(self) -> Iterator[None]:
@@ -321,9 +332,10 @@ class Duck:
             def parts() -> Iterator[Rows]:  # one after the other, so that memory holds one hour
                 nonlocal counted
                 for start, end in shares(self._open_hours(before, upto)):
-                    rows = self._open_rows(Asked(start=start, end=end, before_row=upto))
-                    counted += len(rows)
-                    yield rows
+                    rows = self._open_rows(Asked(start=start, end=min(end, before), before_row=upto))
+                    if len(rows):
+                        counted += len(rows)
+                        yield rows
 
             self._replace([], parts(), drop=(before, upto))
             if counted:
@@ -331,6 +343,22 @@ class Duck:
                 self.shown.drop(before, upto)
                 self.counts.add("sealed readings", counted)
             self._forget_old_batches()
+            with self._write:
+                self._waiting -= counted
+            return counted
+
+    def relieve(self, most: int) -> int:
+        """Seal all but the newest part of what waits, when that is more than `most` rows; returns how many."""
+        if self._waiting <= most:
+            return 0
+        with self._keep, self._or_not_kept("sealing"):
+            times = "SELECT latest AS t FROM blocks UNION ALL SELECT time AS t FROM readings"
+            found = self._ask(self._keeping, f"SELECT quantile_disc(t, {NEWEST}) AS t FROM ({times})").column("t")
+            self._keeping.rollback()
+            counted = self.seal(int(found[0].as_py()))
+            with self._write, self._read:  # nobody else has a transaction: what was sealed is taken off the disk too
+                _run(self._keeping, "CHECKPOINT")
+                self._keeping.commit()
             return counted
 
     def _open_hours(self, before: int, upto: int) -> dict[int, int]:
@@ -374,8 +402,11 @@ class Duck:
         with self._keep, self._or_not_kept("dropping"):
             since = max(since, self.retained_since())
             old = [s for s in self.sealed if s.last < since]
-            counted = len(self._open_rows(Asked(end=since))) + sum(s.rows for s in old)
+            open_rows = len(self._open_rows(Asked(end=since)))
+            counted = open_rows + sum(s.rows for s in old)
             self._replace(old, [], drop=(since, EVER), retained_since=since)
+            with self._write:
+                self._waiting -= open_rows
             self._list_sealed()
             self.shown.drop(since, EVER)
             self.shown.remove_later([s.file for s in old])
@@ -578,10 +609,11 @@ def _stem(time: int) -> str:
 
 
 def _overlapping(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Yield groups of two or more segments that overlap in time."""
+    """Yield groups of two or more segments that overlap in time, none with more rows than memory should hold."""
     group: list[Segment] = []
     for s in sorted(segments, key=lambda s: (s.first, s.last)):
-        if group and s.first <= max(g.last for g in group):
+        overlaps = group and s.first <= max(g.last for g in group)
+        if overlaps and sum(g.rows for g in group) + s.rows <= MANY:
             group.append(s)
         else:
             if len(group) > 1:

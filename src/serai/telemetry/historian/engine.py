@@ -125,6 +125,10 @@ class Engine(Protocol):
         """Seal all hours that end at or before `before` [µs]; returns how many rows were sealed."""
         ...
 
+    def relieve(self, most: int) -> int:
+        """Seal early where more than `most` rows wait to be sealed and burden memory; returns how many were sealed."""
+        ...
+
     def compact(self) -> int:
         """Merge what late data has scattered over several segments; returns how many were merged."""
         ...

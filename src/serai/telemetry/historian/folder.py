@@ -125,6 +125,10 @@ class Folder:
         """Refuse: read only."""
         self._refuse()
 
+    def relieve(self, most: int) -> int:
+        """Refuse: read only."""
+        self._refuse()
+
     def compact(self) -> int:
         """Refuse: read only."""
         self._refuse()

@@ -293,6 +293,13 @@ class Historian:
         """Seal the hours that ended at or before an instant (None: an hour ago); returns how many rows were sealed."""
         return self.engine.seal(hour_of(self.clock() - HOUR if before is None else instant(before)))
 
+    def relieve(self, most: int) -> int:
+        """Seal a part of the running hour where more than `most` rows wait; returns how many rows were sealed.
+
+        PostgreSQL keeps what waits on its disk, so there this does nothing.
+        """
+        return self.engine.relieve(most)
+
     def compact(self) -> int:
         """Merge what late data has scattered over several segments; returns how many were merged."""
         return self.engine.compact()

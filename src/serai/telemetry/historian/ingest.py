@@ -12,6 +12,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,6 +35,7 @@ class Pace:
     rows, seconds         a transaction is made when so many rows are gathered, or so long [s] after the first of them
     batches               most batches that are gathered
     publish, seal         [s] between showing what is stored to readers of files, and looking for hours to seal
+    waiting               rows that may wait to be sealed; with more, a part of the running hour is
     again                 [s] until storing is tried again after it failed; doubles up to `longest`
     """
 
@@ -42,6 +44,7 @@ class Pace:
     batches: int = 1024
     publish: float = 2.0
     seal: float = 60.0
+    waiting: int = 1_000_000
     again: float = 0.2
     longest: float = 10.0
 
@@ -112,6 +115,7 @@ class Ingest:
         while True:
             await asyncio.sleep(self.pace.publish)
             await asyncio.to_thread(self._try, self.history.publish)
+            await asyncio.to_thread(self._try, partial(self.history.relieve, self.pace.waiting))
             if time.monotonic() >= seal_at:
                 await asyncio.to_thread(self._try, self.history.seal)
                 await asyncio.to_thread(self._try, self.history.compact)
@@ -119,7 +123,7 @@ class Ingest:
 
     def _try(self, action: object) -> None:
         """Do what may fail without harm: it is counted and comes again."""
-        name = getattr(action, "__name__", "keeping")
+        name = getattr(getattr(action, "func", action), "__name__", "keeping")
         try:
             if callable(action):
                 action()
