@@ -213,8 +213,10 @@ def test_a_history_that_fails_ends_in_time_and_counts_what_is_not_stored(country
             await asyncio.wait_for(task, 5.0)
             return collector
 
-    counts = asyncio.run(run()).counts
-    assert counts["not stored at the end"] == counts["readings"] > 0
+    collector = asyncio.run(run())
+    assert collector.counts["not stored at the end"] == collector.counts["readings"] > 0
+    stage = next(counts for counts in collector.tallies() if counts.of == "ingest")
+    assert stage["tried again: disk full"] > 0
 
 
 def test_limits_reach_the_checks(country, tmp_path, monkeypatch):
@@ -249,6 +251,7 @@ def test_collect_on_the_command_line(country, tmp_path, monkeypatch):
     assert len(looks) >= 2
     assert last["end"]
     assert last["readings"] == last["stored"] == last["links"][0]["readings"] > 0
+    assert last["counts"]["ingest"]["readings: stored"] == last["counts"]["bus"]["published readings"] == last["stored"]
     with historian.open(tmp_path / "out" / "turkmenistan" / "history", read_only=True) as kept:
         assert len(kept.read()) == last["stored"]
     plain = CliRunner().invoke(app, [*given, "--history", str(tmp_path / "other")])

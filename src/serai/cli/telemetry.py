@@ -216,7 +216,8 @@ def _whole(seen: Seen, collector: Collector) -> dict[str, Any]:
         {**_as_dict(k), "counts": dict(sources[k.stations[0]].counts.counted) if k.stations[0] in sources else {}}
         for k in seen.links
     ]
-    return {**_brief(seen), "end": True, "links": links, "collect": dict(collector.counts.counted)}
+    counts = {c.of: dict(c.counted) for c in collector.tallies()}
+    return {**_brief(seen), "end": True, "links": links, "counts": counts}
 
 
 def _as_dict(link: Health) -> dict[str, Any]:
@@ -281,8 +282,13 @@ def _summary(seen: Seen, collector: Collector, place: str) -> None:
 
 
 def _troubles(seen: Seen, collector: Collector) -> Iterator[tuple[int, str]]:
-    """Yield what went wrong on the links, with how often."""
+    """Yield what went wrong on the links and behind them, with how often."""
     from serai.telemetry.collect import losses
+
+    for stage in collector.tallies():
+        for name, n in stage.counted.items():
+            if not name.startswith(("readings", "batches", "published", "delivered", "sealed")):
+                yield n, f"{stage.of}: {name}"
 
     sources = collector.sources()
     for link in seen.links:

@@ -289,6 +289,14 @@ class Collector:
         """Return the sources by the stations behind them."""
         return {s: way.source for s, way in self._by_station.items() if way.source is not None}
 
+    def tallies(self) -> list[Counts]:
+        """Return what was counted behind the links: in joining, storing and keeping."""
+        stage = self._ingest
+        if stage is None:
+            return [self.counts]
+        behind = (getattr(part, "counts", None) for part in (self._bus, stage.subscription, stage, self._history))
+        return [self.counts, *(c for c in behind if isinstance(c, Counts))]
+
     async def command(self, command: Command, value: float) -> Answer:
         """Send a command, `value` in SI, to its station; a refusal says why."""
         way = self._by_station.get(command.station)
