@@ -55,6 +55,17 @@ def test_the_bundled_case_is_as_large_as_the_task():
         ("corridors.csv", "Kazakhstan,West", "Kazakhstan X,West", "leads nowhere"),
         ("outages_history.csv", "political,100", "political,170", "must be at least 0 and at most 100"),
         ("plan.toml", "discount = 0.08", "discunt = 0.08", "discunt: no such setting"),
+        ("plan.toml", "discount = 0.08", "discount = -1.0", "discount: must be at least 0"),
+        ("plan.toml", "years = 15", "years = 15.5", "years: must be a whole number"),
+        ("plan.toml", "days = 90", "days = 0", "winter: days must be above 0"),
+        ("outages_history.csv", "2006-01,2006-01", "2006-13,2006-01", "start: must be a month as 2009-04"),
+        ("outages_history.csv", "2006-01,2006-01", "2006-02,2006-01", "end: must not be before its start 2006-02"),
+        ("contracts.csv", "QazaqGaz,Kazakhstan,Kazakhstan", "QazaqGaz,Kazakhstan,Russia", "does not lead to market"),
+        ("projects.csv", "3,,2027,2034", "3,Galkynysh phase 3,2027,2034", "would have to wait for itself"),
+        ("projects.csv", "2028,2037,25 bcm/y", "2038,2037,25 bcm/y", "latest: must not be before its earliest 2038"),
+        ("fields.csv", "Galkynysh,East,42", "Galkynysh,East,inf", "capacity_bcm_per_year: must be a number"),
+        ("works.csv", "Line D,gas_nodes", "Line E,gas_nodes", "there is no project 'Line E'"),
+        ("works.csv", "power_mw", "power_kw", "power_kw: the unit or currency does not fit: use power_mw"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_where_it_stands(folder, file, old, new, said):
@@ -71,6 +82,12 @@ def test_all_mistakes_come_at_once(folder):
     with pytest.raises(CaseError) as caught:
         read_planning(folder)
     assert {m.file for m in caught.value.mistakes} >= {"corridors.csv", "markets.csv"}
+
+
+def test_a_hub_that_no_gas_reaches_is_named(folder):
+    change(folder, "links.csv", "East,North", "East,East")
+    with pytest.raises(CaseError, match="corridors.csv row 4, hub: no field feeds hub 'North' and no link leads to it"):
+        read_planning(folder)
 
 
 def test_units_in_headers_are_read(folder):

@@ -46,7 +46,7 @@ def test_concentration_and_certificate_by_hand():
     assert without.loc[("A", 2026), "left"] == pytest.approx(10.0)
     assert without.loc[("B", 2026), "left"] == pytest.approx(8.0)
     assert np.isnan(without.loc[("A", 2026), "cover"])
-    assert without.loc[("Field, one of 1", 2026), "missing"] == pytest.approx(10.0)  # the peak of 2 x 5
+    assert without.loc[("Field", 2026), "missing"] == pytest.approx(10.0)  # the peak of 2 x 5
 
 
 def test_the_command_writes_its_tables(tmp_path):

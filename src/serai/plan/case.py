@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from serai.errors import CaseError, Mistake
 from serai.network import bundled
 from serai.network.sheet import near
+from serai.plan.crossed import crossed, settings_mistakes
 from serai.plan.rows import Placed, cell, read_rows
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
 
 FOLDER = "planning"
 SETTINGS = "plan.toml"
@@ -26,12 +26,16 @@ CAUSES = ("technical", "political", "commercial")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A trunk line between two hubs, usable both ways: capacity [bcm/y]."""
+    """A trunk line between two hubs, usable both ways: capacity [bcm/y].
+
+    lines  equal lines side by side, of which one may fail at a time
+    """
 
     name: str = cell()
     from_hub: str = cell()
     to_hub: str = cell()
     capacity: float = cell("rate", low=0.0)
+    lines: int = cell(low=1, default=1)
     source: str = cell(default="")
     confidence: str = cell(allowed=CONFIDENCE, default="low")
 
@@ -41,7 +45,7 @@ class Field:
     """What a field can produce in the base year [bcm/y], how it declines [1/y], what a unit costs [USD/1,000 m3].
 
     trains  equal parts, of which one may fail at a time
-    supply  name of the supply in the network that the replay drives
+    supply  names of the supplies in the network that the replay drives
     """
 
     name: str = cell()
@@ -50,7 +54,7 @@ class Field:
     decline: float = cell("share", low=0.0, high=1.0)
     cost: float = cell("price", low=0.0)
     trains: int = cell(low=1, default=1)
-    supply: str = cell(default="")
+    supply: tuple[str, ...] = cell(default=())
     source: str = cell(default="")
     confidence: str = cell(allowed=CONFIDENCE, default="low")
 
@@ -201,6 +205,33 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a project does to the network, for the hydraulic replay; fields and border points grow by themselves.
+
+    kind     of element: pipes, compressors, gas_nodes, offtakes
+    change   `open` puts the element into service, `double` lays a second pipe beside it, `more` adds `power` [MW] to a
+             station, `add` is a new offtake at the node `at`
+    """
+
+    project: str = cell()
+    kind: str = cell(allowed=("pipes", "compressors", "gas_nodes", "offtakes"))
+    element: str = cell()
+    change: str = cell(allowed=("open", "double", "more", "add"))
+    at: str = cell(default="")
+    power: float = cell("power", low=0.0, default=0.0)
+    source: str = cell(default="")
+    confidence: str = cell(allowed=CONFIDENCE, default="low")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """Which pipes (by the `corridor` of their table) and stations of the network a corridor or a trunk line uses."""
+
+    planned: str = cell()
+    elements: tuple[str, ...] = cell()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Season:
     """A part of the year: its days and whether it is winter."""
 
@@ -244,7 +275,10 @@ TABLES: dict[str, type] = {
     "home": Home,
     "outages_history": Cut,
     "past_sales": Past,
+    "works": Work,
+    "uses": Use,
 }
+OPTIONAL = ("links", "past_sales", "works", "uses")
 
 
 @dataclass(frozen=True)
@@ -262,6 +296,8 @@ class PlanningCase:
     home: tuple[Home, ...]
     outages_history: tuple[Cut, ...]
     past_sales: tuple[Past, ...] = ()
+    works: tuple[Work, ...] = ()
+    uses: tuple[Use, ...] = ()
 
     @property
     def hubs(self) -> tuple[str, ...]:
@@ -282,12 +318,12 @@ def read_planning(case: str | os.PathLike[str]) -> PlanningCase:
     placed: dict[str, Placed] = {}
     for name, kind in TABLES.items():
         path = folder / f"{name}.csv"
-        if path.is_file() or name not in ("links", "past_sales"):
+        if path.is_file() or name not in OPTIONAL:
             tables[name], placed[name] = read_rows(path, kind, mistakes)
         else:
             tables[name], placed[name] = [], Placed(path.name, ())
     settings = _settings(folder / SETTINGS, mistakes)
-    mistakes += _crossed(tables, placed)
+    mistakes += crossed(tables, placed)
     if mistakes or settings is None:
         raise CaseError(f"{case}: {FOLDER}", mistakes)
     return PlanningCase(str(case), settings, **{n: tuple(rows) for n, rows in tables.items()})
@@ -311,64 +347,7 @@ def _settings(path: Path, mistakes: list[Mistake]) -> Settings | None:
         mistakes.append(Mistake(path.name, 0, "seasons", "each needs name, days and winter"))
     elif abs(sum(s["days"] for s in seasons) - 365.0) > 1.5:
         mistakes.append(Mistake(path.name, 0, "seasons", "the days must add up to a year"))
+    mistakes += settings_mistakes(path.name, given)
     if len(mistakes) > before:
         return None
     return Settings(**{**given, "seasons": tuple(Season(**s) for s in seasons)})
-
-
-def _crossed(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mistake]:
-    """Return names that lead nowhere, names given twice and years in the wrong order."""
-    hubs = {f.hub for f in tables["fields"]} | {h.hub for h in tables["home"]}
-    corridors = {c.name for c in tables["corridors"]}
-    adds = corridors | {x.name for x in (*tables["links"], *tables["fields"])}
-    found: list[Mistake] = []
-
-    def known(table: str, column: str, names: Iterable[str], what: str) -> None:
-        names = set(names)
-        for i, row in enumerate(tables[table]):
-            given = getattr(row, column)
-            for name in given if isinstance(given, tuple) else (given,):
-                if name and name not in names:
-                    text = f"there is no {what} {name!r}{near(name, names)}"
-                    found.append(placed[table].mistake(i, column, text))
-
-    known("corridors", "hub", hubs, "hub")
-    known("links", "from_hub", hubs, "hub")
-    known("links", "to_hub", hubs, "hub")
-    known("projects", "adds_to", adds, "corridor, link or field")
-    known("projects", "after", [p.name for p in tables["projects"]], "project")
-    known("markets", "corridors", corridors, "corridor")
-    known("contracts", "corridors", corridors, "corridor")
-    known("contracts", "market", [m.name for m in tables["markets"]], "market")
-    known("outages_history", "corridors", corridors, "corridor")
-    known("past_sales", "market", [m.name for m in tables["markets"]], "market")
-    found += _twice(tables, placed)
-    found += _nowhere(tables, placed)
-    return found
-
-
-def _twice(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mistake]:
-    found = []
-    for table in ("links", "fields", "corridors", "projects", "markets", "contracts"):
-        seen: set[str] = set()
-        for i, row in enumerate(tables[table]):
-            if row.name in seen:
-                found.append(placed[table].mistake(i, "name", f"{row.name!r} is given twice"))
-            seen.add(row.name)
-    return found
-
-
-def _nowhere(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mistake]:
-    """Return corridors that no market or contract uses, and contracts that end before they start."""
-    used = {c for row in (*tables["markets"], *tables["contracts"]) for c in row.corridors}
-    found = [
-        placed["corridors"].mistake(i, "name", f"{c.name!r} leads nowhere: no market or contract uses it")
-        for i, c in enumerate(tables["corridors"])
-        if c.name not in used
-    ]
-    found += [
-        placed["contracts"].mistake(i, "end", f"must not be before its start {g.start}, got {g.end}")
-        for i, g in enumerate(tables["contracts"])
-        if g.end < g.start
-    ]
-    return found

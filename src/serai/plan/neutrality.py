@@ -117,9 +117,13 @@ class Element:
 
 
 def elements(case: PlanningCase) -> list[Element]:
-    """Return every piece that N-1 takes out: whole corridors and trunk lines, one train of each field."""
+    """Return every piece that N-1 takes out: whole corridors, one line of each trunk, one train of each field."""
+
+    def part(name: str, count: int) -> str:
+        return name if count == 1 else f"{name}, one of {count}"
+
     return [
         *(Element("corridor", i, c.name, 1.0) for i, c in enumerate(case.corridors)),
-        *(Element("link", i, x.name, 1.0) for i, x in enumerate(case.links)),
-        *(Element("field", i, f"{f.name}, one of {f.trains}", 1.0 / f.trains) for i, f in enumerate(case.fields)),
+        *(Element("link", i, part(x.name, x.lines), 1.0 / x.lines) for i, x in enumerate(case.links)),
+        *(Element("field", i, part(f.name, f.trains), 1.0 / f.trains) for i, f in enumerate(case.fields)),
     ]

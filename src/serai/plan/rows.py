@@ -2,7 +2,7 @@
 """Planning tables as rows: one dataclass for a kind of row, one CSV file, every mistake with its row and column.
 
 A header is the field's name and its unit: `capacity_bcm_per_year`. Inside, volumes are bcm, rates bcm a year, money
-million USD of the base year, prices USD per 1,000 m3. One USD per 1,000 m3 is one million USD per bcm, so that prices
+million USD of the base year, prices USD per 1,000 m3, power MW. One USD per 1,000 m3 is one million USD per bcm, so that prices
 times volumes need no factor.
 """
 
@@ -28,6 +28,7 @@ UNITS: dict[str, dict[str, float]] = {
     "rate": {"bcm_per_year": 1.0, "million_m3_per_day": 0.365},
     "price": {"usd_per_1000m3": 1.0, "usd_per_mmbtu": MMBTU_PER_1000M3},
     "money": {"million_usd": 1.0, "billion_usd": 1e3},
+    "power": {"mw": 1.0},
     "share": {"percent": 1e-2},
     "years": {"years": 1.0, "months": 1.0 / 12.0},
 }
@@ -121,7 +122,7 @@ def _unknown(header: str, columns: dict[str, Any], headers: Sequence[dict[str, f
     for known in headers:
         stem = next(iter(known))
         name = next((stem.removesuffix(f"_{u}") for us in UNITS.values() for u in us if stem.endswith(f"_{u}")), stem)
-        if (header == name or header.startswith(f"{name}_")) and name not in columns and len(known) > 1:
+        if (header == name or header.startswith(f"{name}_")) and name not in columns and stem != name:
             return f"the unit or currency does not fit: use {' or '.join(known)}"
     return f"no such column{near(header, every)}"
 
