@@ -11,11 +11,14 @@ SeraiError
 ├── SingularSystem       the matrix is singular although its structure is not
 ├── NotConverged         Newton ended without an answer
 │   └── ModeCycle        limits and modes kept switching each other
+├── BadNomination        flows that no network could carry: they do not balance, or exceed an entry or exit
 ├── PhysicsRefused       an answer exists on paper only: a pressure below zero, a demand that cannot flow
 ├── BadTimes             a time step, horizon or event that does not fit
 ├── NotStored            readings could not be stored: disk full, server lost; nothing of the batch was
 │   └── BatchConflict    a batch id came again with other content
-└── SegmentChanged       a sealed part of the history differs from its hash
+├── Refused              an action that may not be done as things stand; `reason` is its short name
+├── SegmentChanged       a sealed part of the history differs from its hash
+└── AccessRefused        an account, a password, a session or a role does not allow it; `kind` says why in one word
 """
 
 from __future__ import annotations
@@ -134,6 +137,15 @@ class PhysicsRefused(SeraiError):  # noqa: N818 - reads as what happened
         super().__init__(text)
 
 
+class BadNomination(SeraiError):  # noqa: N818 - reads as what happened
+    """A nomination that needs no physics to be refused; `mistakes` holds every reason, not only the first."""
+
+    def __init__(self, network: str, mistakes: Sequence[str]) -> None:
+        """Collect the mistakes of a nomination of `network`."""
+        self.mistakes = tuple(mistakes)
+        super().__init__(f"nomination of {network}: " + "; ".join(self.mistakes))
+
+
 class BadTimes(SeraiError):  # noqa: N818 - reads as what happened
     """A step, horizon or event time that does not fit."""
 
@@ -156,6 +168,15 @@ class BatchConflict(NotStored):
         super().__init__(text, "other content under the same batch id")
 
 
+class Refused(SeraiError):  # noqa: N818 - reads as what happened
+    """An action that may not be done as things stand, and was not; `reason` is a short name of why."""
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        """Keep the short name beside the text."""
+        self.reason = reason
+        super().__init__(text)
+
+
 class SegmentChanged(SeraiError):  # noqa: N818 - reads as what happened
     """A sealed part of the history differs from the hash under which it was sealed; `file` names it."""
 
@@ -163,3 +184,20 @@ class SegmentChanged(SeraiError):  # noqa: N818 - reads as what happened
         """Keep the file beside the text."""
         self.file = file
         super().__init__(text)
+
+
+class AccessRefused(SeraiError):  # noqa: N818 - reads as what happened
+    """Somebody may not do what was asked; nothing was changed.
+
+    kind        why, in one word for programs: wrong-password, locked-out, forbidden, ...
+    message     what happened, without a secret and without telling which accounts exist;  what_to_do   what helps
+    wait_s      seconds after which it makes sense to try again; 0 where waiting does not help
+    """
+
+    def __init__(self, kind: str, message: str, what_to_do: str = "", wait_s: float = 0.0) -> None:
+        """Keep the parts beside the text."""
+        self.kind = kind
+        self.message = message
+        self.what_to_do = what_to_do
+        self.wait_s = wait_s
+        super().__init__(f"{message}. {what_to_do}" if what_to_do else message)
