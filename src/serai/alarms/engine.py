@@ -1,0 +1,691 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list of alarms: conditions in, what a person must know out, kept over a crash.
+
+    alarms = Alarms(rationale(net), net, "alarms.sqlite")
+    alarms.watch([("pressure", "Gedaim"), ...])         # which values `scan` brings, in which order
+    alarms.scan(time, values)                           # limits, every scan
+    alarms.report("data", time, conditions)             # all that this source holds for true now
+    alarms.acknowledge(id, who="...", time=time)
+
+Every call takes the time [s since 1970 UTC] and returns the transitions that it caused: the same engine runs live and
+on a simulated clock. One cause makes one alarm: while an alarm stands, those that its record says it explains are noted
+under it. What happens is journaled before the call returns; while the journal takes nothing, alarms are still told
+(`fault` says why, `unsaved` how many transitions wait), but a person's action is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+from functools import partial
+from math import inf, isfinite, nan
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serai.alarms import states
+from serai.alarms.figures import Figures, figures
+from serai.alarms.journal import COLUMNS, Journal, Row
+from serai.alarms.limits import Limits, watched
+from serai.alarms.rates import Rates
+from serai.alarms.slots import Named, Slots, identify
+from serai.alarms.states import EXPLAINED, STANDING, Hold, Point, Priority, State
+from serai.alarms.tracked import Tracked
+from serai.alarms.view import Alarm, Note, Transition, iso
+from serai.errors import NotStored, Refused, UnknownName
+from serai.network.instruments import instruments
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.alarms.rationale import Condition, Rationale, Record
+    from serai.network import Network
+
+BACKLOG = 100_000  # transitions that wait for the journal; more are counted in `lost`
+STILL = Hold(why="the plant stands still")
+_ORDER = {p: k for k, p in enumerate(Priority)}
+_SEEN_ORDER = {s: k for k, s in enumerate((*STANDING, *states.HELD, State.NORMAL))}
+
+
+class Alarms:
+    """All alarms of one network.
+
+    unrecorded   conditions told that nobody has rationalised, by key: they make no alarm
+    fault        why the journal takes nothing, "" = it does; unsaved: transitions that wait; lost: that found no room
+    withdrawn    alarms of the journal whose record is gone
+    """
+
+    def __init__(self, book: Rationale, network: Network, journal: str | os.PathLike[str] | None = None) -> None:
+        """Take up what a journal says stood when it was last written; None = keep nothing over the process's end."""
+        self.book, self.network = book, network
+        self.unrecorded: Counter[str] = Counter()
+        self.fault, self.lost = "", 0
+        self.withdrawn: list[str] = []
+        self._lock = RLock()
+        self._journal = Journal(journal)
+        self._number = self._journal.last()
+        self._slots = Slots()
+        self._tracked: dict[int, Tracked] = {}
+        self._said: dict[int, Condition] = {}
+        self._of_source: dict[str, set[int]] = {}
+        self._of_element: dict[str, list[int]] = {}
+        self._rates = Rates(book.philosophy)
+        self._explaining: dict[str, dict[int, str]] = {}  # element -> number of the alarm that explains -> its key
+        self._explainers = book.explaining()
+        self._groups: dict[str, set[int]] = {}
+        self._stopped: set[str] = set()
+        self._limits: Limits | None = None
+        self._values = np.empty(0)
+        self._held: dict[int, int] = {}  # condition -> its row in the limits
+        self._stations = _stations(network)
+        self._time = -inf
+        self._expiry = inf
+        self._rows: list[Row] = []
+        self._changed: set[int] = set()
+        self._caused: list[Transition] = []
+        self._restore()
+
+    # ------------------------------------------------------------------------------------------------- conditions
+
+    def watch(self, values: Sequence[tuple[str, str]]) -> int:
+        """Hold values, each (quantity, element), to the limits that the records say; return how many conditions.
+
+        `scan` then brings the values in this order. Called again after a change of network or records; what stands of
+        limits that are no more clears.
+        """
+        with self._lock:
+            held = list(watched(self.book, self.network, values))
+            slots = [self._define(w.record, w.where) for w in held]
+            self._limits = Limits.of(slots, held)
+            self._held = {s: k for k, s in enumerate(slots)}
+            mine = set(slots)
+            for s in self._of_source.get("limit", set()) - mine:
+                self._slots.say(s, self._time, true=False)
+            self._of_source["limit"] = mine | {s for s in self._of_source.get("limit", ()) if s in self._tracked}
+            self._values = np.full(len(values), nan)
+            return len(slots)
+
+    def scan(self, time: float, values: NDArray[np.float64]) -> list[Transition]:
+        """Hold values (n,) [SI], in the order of `watch`, to their limits; nan = not known, nothing changes."""
+        with self._lock:
+            self._clock(time)
+            limits = self._limits
+            if limits is None or len(values) != len(self._values):
+                n = 0 if limits is None else len(self._values)
+                raise Refused(f"{len(values)} values came, {n} are watched: call `watch` first", "not watched")
+            self._values = values
+            before = self._slots.true[limits.slot]
+            now = limits.check(values, before)
+            changed = limits.slot[now != before]
+            self._slots.true[changed] ^= True
+            self._slots.since[changed] = time
+            return self._settle(time)
+
+    def report(self, source: str, time: float, conditions: Iterable[Condition]) -> list[Transition]:
+        """Take in everything that a source (data, diagnosis, ahead, solver) holds for true now; the rest of it clears.
+
+        A key without a record is counted in `unrecorded` and makes no alarm.
+        """
+        with self._lock:
+            self._clock(time)
+            told: set[int] = set()
+            for c in conditions:
+                r = self.book.records.get(c.key)
+                if r is None or r.source != source:
+                    self.unrecorded[c.key] += 1
+                    continue
+                slot = self._same(c, told)
+                slot = self._define(r, c.where, c.identity) if slot is None else slot
+                told.add(slot)
+                self._said[slot] = c
+                self._slots.say(slot, time, true=True)
+                self._retell(slot, c)
+            for slot in self._of_source.get(source, set()) - told:
+                self._slots.say(slot, time, true=False)
+            caused = self._settle(time)
+            self._tidy(source)
+            return caused
+
+    def _retell(self, slot: int, c: Condition) -> None:
+        """Take in what is told anew of an alarm that stands: its numbers, and what it explains."""
+        tracked = self._tracked.get(slot)
+        if tracked is None:
+            return
+        moved = tracked.explains != tuple(sorted(c.explains))
+        tracked.take(c)
+        if moved:
+            self._explains_no_more(slot)
+            self._explain(slot)
+
+    def step(self, time: float) -> list[Transition]:
+        """Let time pass: delays that are over, shelves that end."""
+        with self._lock:
+            self._clock(time)
+            return self._settle(time)
+
+    def plant(self, element: str, time: float, *, running: bool) -> list[Transition]:
+        """Take in that an element stands still or runs: what its records say is then suppressed by design."""
+        with self._lock:
+            self._clock(time)
+            if running == (element not in self._stopped):
+                return []
+            (self._stopped.discard if running else self._stopped.add)(element)
+            for slot in list(self._of_element.get(element, ())):
+                if self._slots.of(slot).record.suppressed_when_stopped:
+                    change = _releasing(states.PLANT) if running else _holding(states.PLANT, STILL)
+                    self._turn(slot, time, ("plant runs" if running else "plant stands still", "", ""), change)
+            return self._settle(time)
+
+    # ---------------------------------------------------------------------------------------------------- actions
+
+    def acknowledge(self, alarm: str, *, who: str, time: float) -> Alarm:
+        """Take in that a person has seen it. Refused where there is nothing to acknowledge."""
+        return self._act(
+            alarm, time, ("acknowledge", who, ""), Point.acknowledge, "it is {state}: nothing to acknowledge"
+        )
+
+    def shelve(self, alarm: str, *, who: str, minutes: float, why: str, time: float) -> Alarm:
+        """Put it away for a time, with a reason. Refused for urgent alarms, for too long, and while it is held."""
+        record = self._record(alarm)
+        most = self.book.philosophy.shelving.get(record.priority, 0.0) / 60.0
+        if not 0.0 < minutes <= most:
+            text = (
+                f"{record.priority} alarms cannot be shelved"
+                if most == 0.0
+                else f"must be above 0 and at most {most:g} minutes for a {record.priority} alarm, got {minutes:g}"
+            )
+            raise Refused(f"shelve {record.key}: {text}", "may not be shelved" if most == 0.0 else "too long")
+        _reason(why)
+        hold = Hold(time + 60.0 * minutes, who, why)
+
+        def put(p: Point) -> bool:
+            return not p.holds and _holding(states.SHELF, hold)(p)
+
+        return self._act(alarm, time, ("shelve", who, why), put, "it is {state}: only what is told can be shelved")
+
+    def unshelve(self, alarm: str, *, who: str, time: float) -> Alarm:
+        """Take it from the shelf."""
+        return self._act(alarm, time, ("unshelve", who, ""), lambda p: p.release(states.SHELF), "it is not shelved")
+
+    def suppress(self, alarm: str, *, who: str, why: str, time: float, until: float = inf) -> Alarm:
+        """Suppress it by design until a time [s since 1970 UTC] or until `into_service`."""
+        _reason(why)
+        if not until > time:
+            raise Refused("suppress: the end must lie after now", "too late")
+        return self._act(
+            alarm, time, ("suppress", who, why), _holding(states.DESIGN, Hold(until, who, why)), "it is suppressed"
+        )
+
+    def out_of_service(self, alarm: str, *, who: str, why: str, time: float, permit: str = "") -> Alarm:
+        """Take it out of service under a permit, until `into_service`."""
+        _reason(why)
+        hold = Hold(inf, who, f"{why} (permit {permit})" if permit else why)
+        return self._act(
+            alarm, time, ("out of service", who, hold.why), _holding(states.SERVICE, hold), "it is out of service"
+        )
+
+    def into_service(self, alarm: str, *, who: str, time: float, why: str = "") -> Alarm:
+        """End out of service, or a person's suppression where it is not out of service."""
+
+        def end(p: Point) -> bool:
+            return p.release(states.SERVICE) or p.release(states.DESIGN)
+
+        return self._act(alarm, time, ("into service", who, why), end, "it is in service")
+
+    def note(self, alarm: str, text: str, *, who: str, time: float) -> Alarm:
+        """Write a note under an alarm that is not normal."""
+        with self._lock:
+            slot = self._slot(alarm)
+            if slot not in self._tracked:
+                raise Refused(f"{self._slots.of(slot).record.key}: it is normal: write it in the shift log", "normal")
+            kept = deepcopy(self._tracked[slot])
+            kept.note(Note(time, who, text))
+            row = self._store_now(slot, time, ("note", who, text), kept)
+            self._tracked[slot] = kept
+            self._caused.append(
+                Transition(row[0], time, "note", kept.point.state, kept.point.state, self._view(slot), who, text)
+            )
+            return self._view(slot)
+
+    # ---------------------------------------------------------------------------------------------------- answers
+
+    def standing(self, wanted: Iterable[str] = (), limit: int = 1000) -> list[Alarm]:
+        """Return the alarms that are not normal, or in the states `wanted`: unacknowledged and urgent first."""
+        with self._lock:
+            kept = frozenset(wanted)
+            found = []
+            for s, t in self._tracked.items():
+                state = t.point.state
+                if state in kept or (not kept and state is not State.NORMAL):
+                    found.append((_SEEN_ORDER[state], _ORDER[self._slots.of(s).record.priority], -t.changed, s))
+            return [self._view(s) for *_, s in sorted(found)[:limit]]
+
+    def alarm(self, alarm: str) -> Alarm:
+        """Return one alarm by id, normal ones too; UnknownName where there is none."""
+        with self._lock:
+            return self._view(self._slot(alarm))
+
+    def tally(self) -> dict[str, int]:
+        """Return how many alarms stand by priority, and how many want an acknowledgement."""
+        with self._lock:
+            found = dict.fromkeys([*(p.value for p in Priority), "unacknowledged", "held"], 0)
+            for s, t in self._tracked.items():
+                state = t.point.state
+                if state in STANDING:
+                    found[self._slots.of(s).record.priority.value] += 1
+                    found["unacknowledged"] += state is not State.ACKNOWLEDGED
+                else:
+                    found["held"] += 1
+            return found
+
+    def history(self, start: float, end: float, limit: int = 1000, alarm: str = "") -> list[dict[str, Any]]:
+        """Return what happened from `start` to before `end` [s since 1970 UTC], the newest `limit` at most."""
+        with self._lock:
+            return [_told(row) for row in self._journal.rows(start, end, limit, alarm)]
+
+    def figures(self, start: float, end: float) -> Figures:
+        """Return the figures of EEMUA 191 from `start` to `end` [s since 1970 UTC]."""
+        with self._lock:
+            began = {self._slots.of(s).id: t.began for s, t in self._tracked.items() if t.point.state in STANDING[:2]}
+            held = Counter(t.point.state.value for t in self._tracked.values() if t.point.state in states.HELD)
+            return figures(self._journal.rows(start, end), start, end, self.book.philosophy, (began, held))
+
+    @property
+    def flood_since(self) -> float:
+        """When the present flood began [s since 1970 UTC], nan = there is none."""
+        return self._rates.flood_since
+
+    @property
+    def unsaved(self) -> int:
+        """How many transitions wait for the journal."""
+        return len(self._rows)
+
+    def conditions(self) -> int:
+        """Return how many conditions are known now."""
+        return len(self._slots)
+
+    def forget(self, before: float) -> int:
+        """Delete history before a time [s since 1970 UTC]; what stands stays."""
+        with self._lock:
+            return self._journal.forget(before)
+
+    def close(self) -> None:
+        """Write what waits and close the journal."""
+        with self._lock:
+            self._flush()
+            self._journal.close()
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _clock(self, time: float) -> None:
+        if time < self._time:
+            self._slots.back(self._time - time)
+        self._time = time
+
+    def _define(self, record: Record, where: str, identity: str = "") -> int:
+        """Return the number of a condition, a new one where it is new."""
+        identity = identity or where
+        element = f"{self.network.kind_of(where)}/{where}" if where in self.network else where
+        place = {"": "", "element": where, "station": self._stations.get(where, where)}[record.group]
+        named = Named(identify(record.key, identity), record, where, element, identity, place)
+        known = named.id in self._slots.number
+        slot = self._slots.add(named)
+        if not known:
+            self._of_source.setdefault(record.source, set()).add(slot)
+            self._of_element.setdefault(where, []).append(slot)
+        return slot
+
+    def _same(self, c: Condition, told: set[int]) -> int | None:
+        """Return the condition of the same key that is about one of the same elements: a cause that is placed anew."""
+        own = self._slots.number.get(identify(c.key, c.identity or c.where))
+        if own is not None or not c.members:
+            return own
+        for slot in self._of_source.get(self.book.records[c.key].source, ()):
+            before = self._said.get(slot)
+            members = (
+                before.members if before else frozenset(self._tracked[slot].members) if slot in self._tracked else ()
+            )
+            if slot not in told and self._slots.of(slot).record.key == c.key and c.members & frozenset(members):
+                return slot
+        return None
+
+    def _settle(self, time: float) -> list[Transition]:
+        """Turn what has lasted, end what has expired, keep it; return what happened since the last call."""
+        due = self._slots.due(time)
+        if self._explainers and len(due) > 1:  # what explains others comes before them
+            due = np.array(sorted(due.tolist(), key=self._explains_nothing), dtype=np.intp)
+        for slot in due.tolist():
+            self._flip(slot, time)
+        if time >= self._expiry:
+            self._expire(time)
+        flood = self._rates.step(time)
+        if flood:
+            self._number += 1
+            none = ("", "", "")
+            self._rows.append((self._number, time, *none, "", flood, "", "", "", f"{self._rates.recent()}", None, None))
+        self._flush()
+        caused, self._caused = self._caused, []
+        return caused
+
+    def _explains_nothing(self, slot: int) -> bool:
+        return self._slots.of(slot).record.key not in self._explainers
+
+    def _flip(self, slot: int, time: float) -> None:
+        """Take in that a condition has lasted its delay."""
+        named = self._slots.of(slot)
+        rising = bool(self._slots.true[slot])
+        self._slots.active[slot] = rising
+        if not rising:
+            self._turn(slot, time, ("clears", "", ""), _CLEARING[named.record.latch])
+            return
+        tracked = self._tracked.setdefault(slot, Tracked())
+        tracked.began, tracked.acknowledged_by, tracked.acknowledged_at = time, "", nan
+        if slot in self._said:
+            tracked.take(self._said[slot])
+        elif self._limits is not None and slot in self._held:
+            tracked.limit = float(self._limits.limit[self._held[slot]])
+        if named.where in self._stopped and named.record.suppressed_when_stopped:
+            tracked.point.holds.setdefault(states.PLANT, STILL)
+        parent = self._explained(slot)
+        if parent is None:
+            self._turn(slot, time, ("rises", "", ""), _rising)
+            return
+        above = self._slots.of(parent)
+        tracked.point.holds[EXPLAINED + above.id] = Hold(why=above.record.key)
+        self._turn(slot, time, ("explained", "", above.record.key), _rising)
+        words = self._view(slot).words
+        self._tracked[parent].note(Note(time, "", named.where, words["key"], words["parameters"]))
+        self._changed.add(parent)
+
+    def _turn(
+        self,
+        slot: int,
+        time: float,
+        what: tuple[str, str, str],
+        change: Callable[[Point], bool],
+        row: Row | None = None,
+    ) -> bool:
+        """Change the state of one alarm and what hangs on it; False where nothing changed.
+
+        what  event, who, why; row: already in the journal
+        """
+        tracked = self._tracked.setdefault(slot, Tracked())
+        before, told_before = tracked.point.state, tracked.point.told
+        if not change(tracked.point):
+            if tracked.point.idle:
+                del self._tracked[slot]
+            return False
+        after, told = tracked.point.state, tracked.point.told
+        self._changed.add(slot)
+        if after is not before or row is not None:
+            tracked.changed, tracked.value = time, self._value(slot)
+            self._follow(slot, time, before, after)
+            if row is None:
+                row = self._row(slot, time, what, (before, after))
+                self._rows.append(row)
+            self._caused.append(Transition(row[0], time, what[0], before, after, self._view(slot), *what[1:]))
+        for hold in tracked.point.holds.values():
+            self._expiry = min(self._expiry, hold.until)
+        if tracked.point.idle:
+            del self._tracked[slot]
+        if told and not told_before:
+            self._explain(slot)
+        elif told_before and not told:
+            self._unexplain(slot, time)
+        return True
+
+    def _follow(self, slot: int, time: float, before: State, after: State) -> None:
+        """Count it, and tell the first of its group."""
+        named, tracked = self._slots.of(slot), self._tracked[slot]
+        if after is State.UNACKNOWLEDGED:
+            self._rates.tell(named.id, time)
+        if not named.group:
+            return
+        group = self._groups.setdefault(named.group, set())
+        if after is State.UNACKNOWLEDGED and before not in STANDING:
+            tracked.first_out = not group
+        if after in STANDING:
+            group.add(slot)
+        else:
+            tracked.first_out = False
+            group.discard(slot)
+            if not group:
+                del self._groups[named.group]
+
+    # ------------------------------------------------------------------------------------------ one cause, one alarm
+
+    def _explained(self, slot: int) -> int | None:
+        """Return the alarm that explains this condition, None = none does."""
+        named = self._slots.of(slot)
+        for parent, key in self._explaining.get(named.where, {}).items():
+            if key in named.record.explained_by and parent != slot:
+                return parent
+        return None
+
+    def _explain(self, slot: int) -> None:
+        """Let an alarm that is told explain what the records of others say."""
+        key, tracked = self._slots.of(slot).record.key, self._tracked.get(slot)
+        if tracked is not None and key in self._explainers and tracked.point.told:
+            for element in tracked.explains or (self._slots.of(slot).where,):
+                self._explaining.setdefault(element, {})[slot] = key
+
+    def _unexplain(self, slot: int, time: float) -> None:
+        """Tell what an alarm explained that is told no more itself."""
+        if self._slots.of(slot).record.key not in self._explainers:
+            return
+        self._explains_no_more(slot)
+        name = EXPLAINED + self._slots.of(slot).id
+        for child in [s for s, t in self._tracked.items() if name in t.point.holds]:
+            self._turn(child, time, ("no longer explained", "", ""), _releasing(name))
+
+    def _explains_no_more(self, slot: int) -> None:
+        for element in [e for e, by in self._explaining.items() if slot in by]:
+            del self._explaining[element][slot]
+            if not self._explaining[element]:
+                del self._explaining[element]
+
+    # --------------------------------------------------------------------------------------------- persons and time
+
+    def _act(
+        self, alarm: str, time: float, what: tuple[str, str, str], change: Callable[[Point], bool], refusal: str
+    ) -> Alarm:
+        """Do what a person asks: stored first, then done. Refused, NotStored, UnknownName: nothing has changed."""
+        event, who, _ = what
+        if not who:
+            raise Refused(f"{event}: say who does it", "nobody")
+        with self._lock:
+            self._clock(time)
+            slot = self._slot(alarm)
+            before = self._tracked.get(slot, Tracked())
+            trial = deepcopy(before)
+            if not change(trial.point):
+                key = self._slots.of(slot).record.key
+                raise Refused(f"{event} {key}: {refusal.format(state=before.point.state.value)}", "wrong state")
+            trial.changed = time
+            if event == "acknowledge":
+                trial.acknowledged_by, trial.acknowledged_at = who, time
+            row = self._store_now(slot, time, what, trial)
+            before.acknowledged_by, before.acknowledged_at = trial.acknowledged_by, trial.acknowledged_at
+            self._tracked[slot] = before
+            self._turn(slot, time, what, change, row)
+            self._flush()
+            return self._view(slot)
+
+    def _store_now(self, slot: int, time: float, what: tuple[str, str, str], trial: Tracked) -> Row:
+        """Write what a person is about to do; NotStored, and it shall not be done."""
+        self._flush()
+        if self.fault:
+            raise NotStored(f"{what[0]} refused: {self.fault}", "journal")
+        before = self._tracked[slot].point.state if slot in self._tracked else State.NORMAL
+        row = self._row(slot, time, what, (before, trial.point.state))
+        try:
+            self._journal.write([row], {self._slots.of(slot).id: self._kept(slot, trial)})
+        except NotStored as error:
+            self._number -= 1
+            raise NotStored(f"{what[0]} refused: {error}", error.reason) from None
+        return row
+
+    def _expire(self, time: float) -> None:
+        """End the holds whose time has come; find the next."""
+        for slot, tracked in list(self._tracked.items()):
+            for name in list(tracked.point.expired(time)):
+                event = "shelf ends" if name == states.SHELF else "hold ends"
+                self._turn(slot, time, (event, "", ""), _releasing(name))
+        self._expiry = min((h.until for t in self._tracked.values() for h in t.point.holds.values()), default=inf)
+
+    # ---------------------------------------------------------------------------------------------------- the journal
+
+    def _row(self, slot: int, time: float, what: tuple[str, str, str], states_: tuple[State, State]) -> Row:
+        """Return the next row of the journal."""
+        self._number += 1
+        named, tracked, (event, who, why) = self._slots.of(slot), self._tracked.get(slot), what
+        value, limit = (tracked.value, tracked.limit) if tracked else (nan, nan)
+        return (
+            self._number, time, named.id, named.record.key, named.record.priority.value, named.element, event,
+            states_[0].value, states_[1].value, who, why, value if isfinite(value) else None,
+            limit if isfinite(limit) else None,
+        )  # fmt: skip
+
+    def _kept(self, slot: int, tracked: Tracked | None) -> dict[str, Any] | None:
+        """Return what the journal keeps of an alarm, None = it is normal."""
+        if tracked is None or tracked.point.idle:
+            return None
+        named = self._slots.of(slot)
+        return {"key": named.record.key, "where": named.where, "identity": named.identity, **tracked.kept()}
+
+    def _flush(self) -> None:
+        """Write what waits; when that fails it goes on waiting, and `fault` says why."""
+        docs = {self._slots.of(s).id: self._kept(s, self._tracked.get(s)) for s in self._changed}
+        try:
+            self._journal.write(self._rows, docs)
+        except NotStored as error:
+            self.fault = str(error)
+            more = len(self._rows) - BACKLOG
+            if more > 0:
+                self.lost += more
+                del self._rows[:more]
+            return
+        self.fault = ""
+        self._rows.clear()
+        self._changed.clear()
+
+    def _restore(self) -> None:
+        """Take up what stood when the journal was last written."""
+        gone: dict[str, None] = {}
+        for alarm, doc in self._journal.standing().items():
+            record = self.book.records.get(doc.pop("key"))
+            where, identity = doc.pop("where"), doc.pop("identity")
+            if record is None:
+                self.withdrawn.append(where)
+                gone[alarm] = None
+                continue
+            slot = self._define(record, where, identity)
+            tracked = self._tracked[slot] = Tracked.of(doc)
+            self._slots.true[slot] = self._slots.active[slot] = tracked.point.active
+            state = tracked.point.state
+            if state in STANDING and self._slots.of(slot).group:
+                self._groups.setdefault(self._slots.of(slot).group, set()).add(slot)
+            if states.PLANT in tracked.point.holds:
+                self._stopped.add(where)
+            self._expiry = min([self._expiry, *(h.until for h in tracked.point.holds.values())])
+            self._explain(slot)
+        self._journal.write([], gone)
+
+    def _tidy(self, source: str) -> None:
+        """Forget conditions of a source that are false and have no alarm: findings come and go."""
+        mine = self._of_source.get(source, set())
+        for slot in [s for s in mine if not self._slots.true[s] and s not in self._tracked and s not in self._changed]:
+            where = self._slots.of(slot).where
+            self._slots.remove(slot)
+            mine.discard(slot)
+            self._said.pop(slot, None)
+            self._of_element[where].remove(slot)
+            if not self._of_element[where]:
+                del self._of_element[where]
+
+    # ---------------------------------------------------------------------------------------------------------- views
+
+    def _slot(self, alarm: str) -> int:
+        try:
+            return self._slots.number[alarm]
+        except KeyError:
+            raise UnknownName(
+                f"no alarm {alarm!r}: it may have returned to normal and be gone; see the history"
+            ) from None
+
+    def _record(self, alarm: str) -> Record:
+        with self._lock:
+            return self._slots.of(self._slot(alarm)).record
+
+    def _value(self, slot: int) -> float:
+        """Return the present value of a limit's condition, or what its source told last."""
+        if self._limits is not None and slot in self._held:
+            value = float(self._values[self._limits.column[self._held[slot]]])
+            if isfinite(value):
+                return value
+        return self._tracked[slot].value if slot in self._tracked else nan
+
+    def _view(self, slot: int) -> Alarm:
+        """Return an alarm as it is now."""
+        named, t = self._slots.of(slot), self._tracked.get(slot) or Tracked()
+        limit = t.limit
+        if self._limits is not None and slot in self._held:
+            limit = float(self._limits.limit[self._held[slot]])
+        return Alarm(
+            named.id, named.record, t.point.state, named.where, named.element, t.began, t.changed, self._value(slot),
+            limit, t.acknowledged_by, t.acknowledged_at, dict(t.point.holds), t.first_out,
+            self._rates.chattering(named.id, self._time), tuple(t.notes), t.parameters, t.members,
+            self.network.gas.standard_density,
+        )  # fmt: skip
+
+
+def _rising(p: Point) -> bool:
+    p.rise()
+    return True
+
+
+def _clearing(p: Point, *, latch: bool) -> bool:
+    """Clear; what an alarm explained is no more its matter once the condition is false."""
+    p.clear(latch=latch)
+    for name in [n for n in p.holds if n.startswith(EXPLAINED)]:
+        del p.holds[name]
+    return True
+
+
+_CLEARING: dict[bool, Callable[[Point], bool]] = {latch: partial(_clearing, latch=latch) for latch in (False, True)}
+
+
+def _holding(name: str, hold: Hold) -> Callable[[Point], bool]:
+    """Return the change that holds an alarm, unless it is held by that name already."""
+
+    def change(p: Point) -> bool:
+        if name in p.holds:
+            return False
+        p.hold(name, hold)
+        return True
+
+    return change
+
+
+def _releasing(name: str) -> Callable[[Point], bool]:
+    return lambda p: p.release(name)
+
+
+def _reason(why: str) -> None:
+    if not why.strip():
+        raise Refused("a reason must be given", "no reason")
+
+
+def _stations(network: Network) -> dict[str, str]:
+    """Return element -> the station whose instruments report it."""
+    return {i.where: i.station for i in instruments(network)}
+
+
+def _told(row: Row) -> dict[str, Any]:
+    """Return a row of the journal as JSON can say it."""
+    doc = dict(zip(COLUMNS, row, strict=True))
+    return {**doc, "time": iso(row[1])}

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is shown of an alarm and of what happened to it: keys and parameters, so that any language can say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+from serai.alarms.states import SHELF, Hold, State
+from serai.units import from_si
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serai.alarms.rationale import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note under an alarm: a person's words, or `key` and parameters of what the alarm explains."""
+
+    time: float
+    who: str
+    text: str
+    key: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as JSON can say it."""
+        return {
+            "time": iso(self.time), "who": self.who, "text": self.text,
+            "words": {"key": self.key, "parameters": dict(self.parameters)} if self.key else None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm as it is now; times [s since 1970 UTC], value and limit SI, nan = none.
+
+    id           of the alarm point, the same for ever: letters and digits
+    record       why it exists
+    where        element, tag, station or process; `element` with its kind before it where it is an element
+    began        when its condition last became true; changed: when its state last changed
+    holds        why it is not told, by name
+    first_out    the first of its group to come
+    chattering   comes and goes too often
+    parameters   of the text; `members`: elements that it may be about; `density` of standard volumes [kg/m3]
+    """
+
+    id: str
+    record: Record
+    state: State
+    where: str
+    element: str
+    began: float = nan
+    changed: float = nan
+    value: float = nan
+    limit: float = nan
+    acknowledged_by: str = ""
+    acknowledged_at: float = nan
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+    first_out: bool = False
+    chattering: bool = False
+    notes: tuple[Note, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    density: float = nan
+
+    @property
+    def key(self) -> str:
+        """The key of its text and record."""
+        return self.record.key
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """Return the key of the text and its parameters, numbers in the unit of the record."""
+        given = {"element": self.where, "unit": self.record.unit, **self.parameters}
+        for name, value in (("value", self.value), ("limit", self.limit)):
+            if isfinite(value):
+                given[name] = self._shown(value)
+        return {"key": f"alarm.{self.key}", "parameters": given}
+
+    @property
+    def text(self) -> str:
+        """Return the text in English."""
+        return self.record.text.format_map(_Known(self.words["parameters"]))
+
+    def _shown(self, value: float) -> float | None:
+        return float(f"{from_si(value, self.record.unit, self.density):.5g}") if isfinite(value) else None
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as JSON can say it: times ISO 8601 UTC, values in the unit of the record, null = none."""
+        r, shelf = self.record, self.holds.get(SHELF)
+        hold = next(iter(self.holds.values()), None)
+        return {
+            "id": self.id, "key": self.key, "state": self.state.value, "priority": r.priority.value, "kind": r.source,
+            "words": self.words, "text": self.text, "element": self.element, "quantity": r.quantity or None,
+            "value": self._shown(self.value), "limit": self._shown(self.limit), "unit": r.unit,
+            "began": iso(self.began), "changed": iso(self.changed),
+            "acknowledged_by": self.acknowledged_by or None, "acknowledged_at": iso(self.acknowledged_at),
+            "shelved_until": iso(shelf.until) if shelf else None,
+            "held": {"by": hold.who, "reason": hold.why, "until": iso(hold.until)} if hold else None,
+            "first_out": self.first_out, "chattering": self.chattering,
+            "cause": r.cause, "consequence": r.consequence, "response": r.response,
+            "time_to_respond_s": r.time_to_respond, "owner": r.owner, "date": r.date.isoformat(),
+            "notes": [n.shown() for n in self.notes],
+            "set": list(self.members),
+            **{k: self.parameters[k] for k in ("probability", "size") if k in self.parameters},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One thing that happened to an alarm: what (`event`), from which state to which, by whom and why.
+
+    number counts up without a gap in one journal; `alarm` is how it stood after.
+    """
+
+    number: int
+    time: float
+    event: str
+    before: State
+    after: State
+    alarm: Alarm
+    who: str = ""
+    why: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as JSON can say it."""
+        return {
+            "number": self.number, "time": iso(self.time), "event": self.event, "before": self.before.value,
+            "after": self.after.value, "who": self.who or None, "why": self.why or None, "alarm": self.alarm.shown(),
+        }  # fmt: skip
+
+
+class _Known(dict[str, Any]):
+    """Parameters of a text; what is missing is shown as such."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def iso(time: float) -> str | None:
+    """Return a time [s since 1970 UTC] as ISO 8601 with Z; None where there is none."""
+    if not isfinite(time):
+        return None
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
