@@ -60,7 +60,7 @@ class Beside(Generic[T]):
         return True
 
     def result(self, patience: float = 0.0) -> T | None:
-        """Return the result of a job that is done, waiting up to `patience` [s]; None = none is. Raises what it raised."""
+        """Return the result of a job, waiting up to `patience` [s]; None = none is done. Raises what it raised."""
         job = self._job
         if job is None:
             return None
