@@ -109,10 +109,15 @@ def expected(case: PlanningCase) -> Scenarios:
 
 
 def _reverting(rng: np.random.Generator, n: int, years: int, sigma: float, pull: float) -> Floats:
-    """Return factors of mean 1 (n, years): the exponential of a first-order autoregression that starts at 0."""
+    """Return factors of mean 1 (n, years): the exponential of a first-order autoregression that starts at 0.
+
+    Every shock comes with its opposite in another future (antithetic variates; Hammersley & Morton 1956), so that a
+    hundred futures have nearly the mean of all.
+    """
     log = np.zeros((n, years))
     variance = np.zeros(years)
-    shocks = rng.standard_normal((n, years)) * sigma
+    half = rng.standard_normal(((n + 1) // 2, years)) * sigma
+    shocks = np.concatenate([half, -half])[:n]
     for y in range(years):
         log[:, y] = (1.0 - pull) * (log[:, y - 1] if y else 0.0) + shocks[:, y]
         variance[y] = (1.0 - pull) ** 2 * (variance[y - 1] if y else 0.0) + sigma**2
