@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import deepcopy
-from functools import partial
 from math import inf, isfinite, nan
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -25,12 +24,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serai.alarms import states
+from serai.alarms.causes import Causes, Groups
 from serai.alarms.figures import Figures, figures
 from serai.alarms.journal import COLUMNS, Journal, Row
 from serai.alarms.limits import Limits, watched
 from serai.alarms.rates import Rates
 from serai.alarms.slots import Named, Slots, identify
-from serai.alarms.states import EXPLAINED, STANDING, Hold, Point, Priority, State
+from serai.alarms.states import (
+    EXPLAINED,
+    STANDING,
+    Hold,
+    Point,
+    Priority,
+    State,
+    clearing,
+    holding,
+    releasing,
+)
 from serai.alarms.tracked import Tracked
 from serai.alarms.view import Alarm, Note, Transition, iso
 from serai.errors import NotStored, Refused, UnknownName
@@ -38,11 +48,12 @@ from serai.network.instruments import instruments
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from serai.alarms.rationale import Condition, Rationale, Record
+    from serai.alarms.states import Change
     from serai.network import Network
 
 BACKLOG = 100_000  # transitions that wait for the journal; more are counted in `lost`
@@ -74,9 +85,8 @@ class Alarms:
         self._of_source: dict[str, set[int]] = {}
         self._of_element: dict[str, list[int]] = {}
         self._rates = Rates(book.philosophy)
-        self._explaining: dict[str, dict[int, str]] = {}  # element -> number of the alarm that explains -> its key
-        self._explainers = book.explaining()
-        self._groups: dict[str, set[int]] = {}
+        self._causes, self._explainers = Causes(), book.explaining()
+        self._groups = Groups()
         self._stopped: set[str] = set()
         self._limits: Limits | None = None
         self._values = np.empty(0)
@@ -158,7 +168,6 @@ class Alarms:
         moved = tracked.explains != tuple(sorted(c.explains))
         tracked.take(c)
         if moved:
-            self._explains_no_more(slot)
             self._explain(slot)
 
     def step(self, time: float) -> list[Transition]:
@@ -176,7 +185,7 @@ class Alarms:
             (self._stopped.discard if running else self._stopped.add)(element)
             for slot in list(self._of_element.get(element, ())):
                 if self._slots.of(slot).record.suppressed_when_stopped:
-                    change = _releasing(states.PLANT) if running else _holding(states.PLANT, STILL)
+                    change = releasing(states.PLANT) if running else holding(states.PLANT, STILL)
                     self._turn(slot, time, ("plant runs" if running else "plant stands still", "", ""), change)
             return self._settle(time)
 
@@ -203,7 +212,7 @@ class Alarms:
         hold = Hold(time + 60.0 * minutes, who, why)
 
         def put(p: Point) -> bool:
-            return not p.holds and _holding(states.SHELF, hold)(p)
+            return not p.holds and holding(states.SHELF, hold)(p)
 
         return self._act(alarm, time, ("shelve", who, why), put, "it is {state}: only what is told can be shelved")
 
@@ -217,7 +226,7 @@ class Alarms:
         if not until > time:
             raise Refused("suppress: the end must lie after now", "too late")
         return self._act(
-            alarm, time, ("suppress", who, why), _holding(states.DESIGN, Hold(until, who, why)), "it is suppressed"
+            alarm, time, ("suppress", who, why), holding(states.DESIGN, Hold(until, who, why)), "it is suppressed"
         )
 
     def out_of_service(self, alarm: str, *, who: str, why: str, time: float, permit: str = "") -> Alarm:
@@ -225,7 +234,7 @@ class Alarms:
         _reason(why)
         hold = Hold(inf, who, f"{why} (permit {permit})" if permit else why)
         return self._act(
-            alarm, time, ("out of service", who, hold.why), _holding(states.SERVICE, hold), "it is out of service"
+            alarm, time, ("out of service", who, hold.why), holding(states.SERVICE, hold), "it is out of service"
         )
 
     def into_service(self, alarm: str, *, who: str, time: float, why: str = "") -> Alarm:
@@ -377,10 +386,10 @@ class Alarms:
     def _flip(self, slot: int, time: float) -> None:
         """Take in that a condition has lasted its delay."""
         named = self._slots.of(slot)
-        rising = bool(self._slots.true[slot])
-        self._slots.active[slot] = rising
-        if not rising:
-            self._turn(slot, time, ("clears", "", ""), _CLEARING[named.record.latch])
+        true = bool(self._slots.true[slot])
+        self._slots.active[slot] = true
+        if not true:
+            self._turn(slot, time, ("clears", "", ""), clearing(latch=named.record.latch))
             return
         tracked = self._tracked.setdefault(slot, Tracked())
         tracked.began, tracked.acknowledged_by, tracked.acknowledged_at = time, "", nan
@@ -390,13 +399,14 @@ class Alarms:
             tracked.limit = float(self._limits.limit[self._held[slot]])
         if named.where in self._stopped and named.record.suppressed_when_stopped:
             tracked.point.holds.setdefault(states.PLANT, STILL)
-        parent = self._explained(slot)
+        parent = self._causes.of(named.where, named.record.explained_by)
         if parent is None:
-            self._turn(slot, time, ("rises", "", ""), _rising)
+            self._turn(slot, time, ("rises", "", ""), rising)
             return
         above = self._slots.of(parent)
         tracked.point.holds[EXPLAINED + above.id] = Hold(why=above.record.key)
-        self._turn(slot, time, ("explained", "", above.record.key), _rising)
+        self._causes.under(parent, slot)
+        self._turn(slot, time, ("explained", "", above.record.key), rising)
         words = self._view(slot).words
         self._tracked[parent].note(Note(time, "", named.where, words["key"], words["parameters"]))
         self._changed.add(parent)
@@ -406,7 +416,7 @@ class Alarms:
         slot: int,
         time: float,
         what: tuple[str, str, str],
-        change: Callable[[Point], bool],
+        change: Change,
         row: Row | None = None,
     ) -> bool:
         """Change the state of one alarm and what hangs on it; False where nothing changed.
@@ -443,56 +453,30 @@ class Alarms:
         named, tracked = self._slots.of(slot), self._tracked[slot]
         if after is State.UNACKNOWLEDGED:
             self._rates.tell(named.id, time)
-        if not named.group:
-            return
-        group = self._groups.setdefault(named.group, set())
-        if after is State.UNACKNOWLEDGED and before not in STANDING:
-            tracked.first_out = not group
-        if after in STANDING:
-            group.add(slot)
-        else:
+        if after not in STANDING:
             tracked.first_out = False
-            group.discard(slot)
-            if not group:
-                del self._groups[named.group]
+            self._groups.leave(named.group, slot)
+        elif named.group and before not in STANDING:
+            tracked.first_out = self._groups.enter(named.group, slot)
 
     # ------------------------------------------------------------------------------------------ one cause, one alarm
 
-    def _explained(self, slot: int) -> int | None:
-        """Return the alarm that explains this condition, None = none does."""
-        named = self._slots.of(slot)
-        for parent, key in self._explaining.get(named.where, {}).items():
-            if key in named.record.explained_by and parent != slot:
-                return parent
-        return None
-
     def _explain(self, slot: int) -> None:
         """Let an alarm that is told explain what the records of others say."""
-        key, tracked = self._slots.of(slot).record.key, self._tracked.get(slot)
-        if tracked is not None and key in self._explainers and tracked.point.told:
-            for element in tracked.explains or (self._slots.of(slot).where,):
-                self._explaining.setdefault(element, {})[slot] = key
+        named, tracked = self._slots.of(slot), self._tracked.get(slot)
+        if tracked is not None and named.record.key in self._explainers and tracked.point.told:
+            self._causes.explain(slot, named.record.key, tracked.explains or (named.where,))
 
     def _unexplain(self, slot: int, time: float) -> None:
         """Tell what an alarm explained that is told no more itself."""
-        if self._slots.of(slot).record.key not in self._explainers:
-            return
-        self._explains_no_more(slot)
         name = EXPLAINED + self._slots.of(slot).id
-        for child in [s for s, t in self._tracked.items() if name in t.point.holds]:
-            self._turn(child, time, ("no longer explained", "", ""), _releasing(name))
-
-    def _explains_no_more(self, slot: int) -> None:
-        for element in [e for e, by in self._explaining.items() if slot in by]:
-            del self._explaining[element][slot]
-            if not self._explaining[element]:
-                del self._explaining[element]
+        for child in self._causes.end(slot):
+            if child in self._tracked:
+                self._turn(child, time, ("no longer explained", "", ""), releasing(name))
 
     # --------------------------------------------------------------------------------------------- persons and time
 
-    def _act(
-        self, alarm: str, time: float, what: tuple[str, str, str], change: Callable[[Point], bool], refusal: str
-    ) -> Alarm:
+    def _act(self, alarm: str, time: float, what: tuple[str, str, str], change: Change, refusal: str) -> Alarm:
         """Do what a person asks: stored first, then done. Refused, NotStored, UnknownName: nothing has changed."""
         event, who, _ = what
         if not who:
@@ -534,7 +518,7 @@ class Alarms:
         for slot, tracked in list(self._tracked.items()):
             for name in list(tracked.point.expired(time)):
                 event = "shelf ends" if name == states.SHELF else "hold ends"
-                self._turn(slot, time, (event, "", ""), _releasing(name))
+                self._turn(slot, time, (event, "", ""), releasing(name))
         self._expiry = min((h.until for t in self._tracked.values() for h in t.point.holds.values()), default=inf)
 
     # ---------------------------------------------------------------------------------------------------- the journal
@@ -586,13 +570,17 @@ class Alarms:
             slot = self._define(record, where, identity)
             tracked = self._tracked[slot] = Tracked.of(doc)
             self._slots.true[slot] = self._slots.active[slot] = tracked.point.active
-            state = tracked.point.state
-            if state in STANDING and self._slots.of(slot).group:
-                self._groups.setdefault(self._slots.of(slot).group, set()).add(slot)
+            if tracked.point.state in STANDING and self._slots.of(slot).group:
+                self._groups.enter(self._slots.of(slot).group, slot)
             if states.PLANT in tracked.point.holds:
                 self._stopped.add(where)
             self._expiry = min([self._expiry, *(h.until for h in tracked.point.holds.values())])
             self._explain(slot)
+        for slot, tracked in self._tracked.items():
+            for name in tracked.point.holds:
+                parent = self._slots.number.get(name.removeprefix(EXPLAINED))
+                if parent is not None:
+                    self._causes.under(parent, slot)
         self._journal.write([], gone)
 
     def _tidy(self, source: str) -> None:
@@ -641,38 +629,6 @@ class Alarms:
             self._rates.chattering(named.id, self._time), tuple(t.notes), t.parameters, t.members,
             self.network.gas.standard_density,
         )  # fmt: skip
-
-
-def _rising(p: Point) -> bool:
-    p.rise()
-    return True
-
-
-def _clearing(p: Point, *, latch: bool) -> bool:
-    """Clear; what an alarm explained is no more its matter once the condition is false."""
-    p.clear(latch=latch)
-    for name in [n for n in p.holds if n.startswith(EXPLAINED)]:
-        del p.holds[name]
-    return True
-
-
-_CLEARING: dict[bool, Callable[[Point], bool]] = {latch: partial(_clearing, latch=latch) for latch in (False, True)}
-
-
-def _holding(name: str, hold: Hold) -> Callable[[Point], bool]:
-    """Return the change that holds an alarm, unless it is held by that name already."""
-
-    def change(p: Point) -> bool:
-        if name in p.holds:
-            return False
-        p.hold(name, hold)
-        return True
-
-    return change
-
-
-def _releasing(name: str) -> Callable[[Point], bool]:
-    return lambda p: p.release(name)
 
 
 def _reason(why: str) -> None:

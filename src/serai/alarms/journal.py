@@ -53,7 +53,7 @@ class Journal:
         if not rows and not standing:
             return
         gone = [(alarm,) for alarm, kept in standing.items() if kept is None]
-        kept = [(alarm, json.dumps(doc)) for alarm, doc in standing.items() if doc is not None]
+        kept = [(alarm, json.dumps(doc, default=_plain)) for alarm, doc in standing.items() if doc is not None]
         try:
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -102,3 +102,8 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON knows of a number or a name of another library."""
+    return value.item() if hasattr(value, "item") else str(value)

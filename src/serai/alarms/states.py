@@ -17,6 +17,7 @@ anew if the condition is true, and normal if not. Out of service goes before sup
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
@@ -127,3 +128,41 @@ class Point:
     def expired(self, time: float) -> Iterator[str]:
         """Yield the holds whose time has come."""
         yield from [name for name, hold in self.holds.items() if hold.until <= time]
+
+
+Change = Callable[[Point], bool]  # of a state; False = there was nothing to change
+
+
+def rising(p: Point) -> bool:
+    """Take in that the condition is true."""
+    p.rise()
+    return True
+
+
+def clearing(*, latch: bool) -> Change:
+    """Return the change that clears; what an alarm explained is no more its matter then."""
+
+    def change(p: Point) -> bool:
+        p.clear(latch=latch)
+        for name in [n for n in p.holds if n.startswith(EXPLAINED)]:
+            del p.holds[name]
+        return True
+
+    return change
+
+
+def holding(name: str, hold: Hold) -> Change:
+    """Return the change that holds an alarm, unless it is held by that name already."""
+
+    def change(p: Point) -> bool:
+        if name in p.holds:
+            return False
+        p.hold(name, hold)
+        return True
+
+    return change
+
+
+def releasing(name: str) -> Change:
+    """Return the change that ends a hold."""
+    return lambda p: p.release(name)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from serai.alarms.rationale import Condition
 
 NOTES = 50  # of one alarm; the newest stay
+_NUMBERS = ("began", "changed", "value", "limit", "acknowledged_at")
 
 
 @dataclass(slots=True)
@@ -46,11 +47,14 @@ class Tracked:
 
     def kept(self) -> dict[str, Any]:
         """Return it as JSON can keep it."""
-        doc = asdict(self)
-        doc["point"]["holds"] = {
-            n: {**h, "until": h["until"] if isfinite(h["until"]) else None} for n, h in doc["point"]["holds"].items()
-        }
-        return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in doc.items()}
+        p = self.point
+        return {
+            "point": {"active": p.active, "unseen": p.unseen, "holds": {n: _hold(h) for n, h in p.holds.items()}},
+            **{name: _or_none(getattr(self, name)) for name in _NUMBERS},
+            "acknowledged_by": self.acknowledged_by, "first_out": self.first_out, "parameters": dict(self.parameters),
+            "members": self.members, "explains": self.explains,
+            "notes": [asdict(n) for n in self.notes],
+        }  # fmt: skip
 
     @classmethod
     def of(cls, doc: Mapping[str, Any]) -> Tracked:
@@ -64,3 +68,11 @@ class Tracked:
         values["notes"] = [Note(**n) for n in values["notes"]]
         values["members"], values["explains"] = tuple(values["members"]), tuple(values["explains"])
         return cls(Point(point["active"], point["unseen"], holds), **values)
+
+
+def _hold(h: Hold) -> dict[str, Any]:
+    return {"until": _or_none(h.until), "who": h.who, "why": h.why}
+
+
+def _or_none(value: float) -> float | None:
+    return value if isfinite(value) else None
