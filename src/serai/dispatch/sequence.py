@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequential linear programming: the best set-points that the exact laws accept.
+
+Each round linearises the laws and limits at a state, takes the best move inside a box (`program`), gives its controls
+to the exact laws, solved by Newton (`Horizon.settle`), and judges what comes out by the merit
+
+    f(x)/scale + price (sum of violations of limits + sum |F(x)|),     an exact penalty (Fletcher 1987, ch. 14)
+
+The box grows where the model foretells the merit well and shrinks where not; a rejected move is corrected once by what
+the laws added to it (second order). The price rises until no violation pays. So the search ends at a lawful state: a
+local optimum, or the smallest violation near which it was drawn. That is no proof that nothing better exists.
+
+R. Fletcher, Practical Methods of Optimization, 2nd ed., Wiley 1987, ch. 14.4 (Sl1QP), 14.3 (second-order correction);
+R. Fletcher, E. Sainz de la Maza, Math. Programming 43 (1989): the same with linear programs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from serai.dispatch.program import Box, Point, Program, Step
+from serai.errors import NotConverged, SingularSystem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from serai.dispatch.horizon import Horizon
+    from serai.dispatch.limits import Ranges, Row
+    from serai.dispatch.objective import Objective
+
+    Floats = NDArray[np.float64]
+
+ROUNDS = 120
+KEPT = 1e-7  # scaled: what a limit may be off by and still be kept
+MARGIN = 2e-7  # scaled: how far inside the limits the search stays, so that rounding breaks none
+FIRST_PRICE, LAST_PRICE, DEARER = 1e2, 1e7, 30.0
+FIRST_BOX, SMALLEST_BOX, LARGEST_BOX = 0.1, 1e-6, 2.0
+GOOD, POOR = 0.75, 0.1  # share of the foretold gain from which the box grows, and below which a move is rejected
+LAWFUL = 1e-8  # scaled residual of a state that counts as solved
+REACH = {"pressure": 1.0, "flow": 1.0, "ratio": 1.0, "drop": 2.0, "angle": 2.0, "magnitude": 0.5}  # of a box of 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to search.
+
+    horizon    moments, laws, controls
+    ranges     low and high of every column (the same in every moment)
+    bounds     column -> (low, high), SI, of controls: never broken (a control without one has its range)
+    rows       limits on functions of the state
+    objective  what is minimised; None = only the violations
+    start      states (T, n_column) to begin from
+    """
+
+    horizon: Horizon
+    ranges: Ranges
+    bounds: dict[int, tuple[float, float]]
+    rows: list[Row]
+    objective: Objective | None
+    start: Floats
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A limit that a state does not keep: SI value and limit; `moment` counts from 0; size in scaled units."""
+
+    quantity: str
+    element: str
+    value: float
+    limit: float
+    size: float
+    moment: int = 0
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A limit that holds the objective back.
+
+    price  by how much the objective falls for each SI unit that the limit gives way (0 where only the violation counts)
+    """
+
+    quantity: str
+    element: str
+    side: str
+    limit: float
+    price: float
+    moment: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a search ended.
+
+    X           states (T, n_column), SI
+    value       of the objective
+    violations  what is broken, the worst first; empty = every limit is kept
+    binding     limits with a price, the dearest first
+    lawful      whether X solves the exact laws
+    reason      why it ended
+    rounds      linear programs solved
+    trail       (value, sum of violations, box) of every accepted state
+    """
+
+    X: Floats
+    value: float
+    violations: tuple[Violation, ...]
+    binding: tuple[Binding, ...]
+    lawful: bool
+    reason: str
+    rounds: int
+    trail: tuple[tuple[float, float, float], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def broken(self) -> float:
+        """Sum of all violations, scaled."""
+        return sum(v.size for v in self.violations)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the exact laws and every limit hold."""
+        return self.lawful and not self.violations
+
+
+def sequence(
+    task: Task,
+    *,
+    rounds: int = ROUNDS,
+    seconds: float = inf,
+    accuracy: float = 1e-7,
+    told: Callable[[float, float], None] | None = None,
+) -> Found:
+    """Search from the start of a task; return the best state found, whatever ends the search.
+
+    accuracy  relative gain below which a move is not worth it
+    seconds   time limit: the best state so far comes back, with its violations
+    told      called with value and sum of violations after every accepted move
+    """
+    return _Search(task, accuracy, told).run(rounds, time.perf_counter() + seconds)
+
+
+@dataclass
+class _Here:
+    """A state that the search stands at, with its merit's parts."""
+
+    X: Floats
+    value: float
+    broken: float
+    lawless: float
+
+    def merit(self, scale: float, price: float) -> float:
+        return self.value / scale + price * (self.broken + self.lawless)
+
+
+@dataclass
+class _Search:
+    task: Task
+    accuracy: float
+    told: Callable[[float, float], None] | None
+    trail: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        h, task = self.task.horizon, self.task
+        self.free = h.free
+        n_columns = h.system.equations.columns.size
+        low, high = task.ranges.low.copy(), task.ranges.high.copy()
+        hard = np.zeros(n_columns, bool)
+        for c in h.controls.tolist():
+            b = task.bounds.get(c, (-inf, inf))
+            inner = max(low[c], b[0]), min(high[c], b[1])
+            if inner[0] <= inner[1]:
+                low[c], high[c] = inner
+                hard[c] = True
+        with np.errstate(invalid="ignore"):
+            y_low, y_high = (np.where(np.isfinite(v), h.y(np.where(np.isfinite(v), v, 0.0)), v) for v in (low, high))
+        inside = np.where(hard | ~(y_high - y_low > 4.0 * MARGIN), 0.0, MARGIN)
+        reach = np.full(n_columns, inf)
+        for quantity, share in REACH.items():
+            if quantity in h.system.equations.columns:
+                reach[h.system.equations.columns[quantity].span] = share
+        self.low, self.high = y_low[self.free], y_high[self.free]
+        curved = self._curved(reach, low, high)
+        T = h.moments
+        box = Box(
+            np.tile((y_low + inside)[self.free], T), np.tile((y_high - inside)[self.free], T),
+            np.tile(hard[self.free], T), np.tile(reach[self.free], T),
+        )  # fmt: skip
+        self.box = box
+        self.scale = 1.0
+        self.hard = (low, high, hard)
+        objective = task.objective or _nothing(n_columns)
+        self.objective = objective
+        rows = [replace(r, low=r.low + MARGIN, high=r.high - MARGIN) for r in task.rows]
+        self.program = Program(box, rows, objective, curved, self.scale)
+
+    def _curved(self, reach: Floats, low: Floats, high: Floats) -> dict[int, int]:
+        """Return number among all free columns -> curve; a curved column gets a box of its own range."""
+        h, out = self.task.horizon, {}
+        for k, c in enumerate(self.task.objective.curves if self.task.objective else ()):
+            j = h.local[c.column]
+            if j < 0:
+                continue
+            wide = (high[c.column] - low[c.column]) / h.scale[c.column]
+            reach[c.column] = min(reach[c.column], max(2.0 * wide, 0.1) if np.isfinite(wide) else 10.0)
+            for t in range(h.moments):
+                out[int(j) + t * h.n] = k
+        return out
+
+    # ------------------------------------------------------------------------------------------------------ states
+
+    def run(self, rounds: int, deadline: float) -> Found:
+        here = self._start()
+        self.scale = self.program.scale = max(abs(here.value), 1e-9) if self.task.objective else 1.0
+        radius, price = FIRST_BOX, FIRST_PRICE
+        used, reason = 0, "rounds"
+        began = time.perf_counter()
+        point = self._point(here.X)
+        step = None
+        while used < rounds:
+            if time.perf_counter() > deadline:
+                reason = "time"
+                break
+            used += 1
+            step = self.program.step(point, radius, price)
+            worth = self.accuracy * max(1.0, abs(here.value) / self.scale)
+            if not step.ok or step.gained <= worth:
+                if step.ok and radius > SMALLEST_BOX and (self.program.curved or not step.gained <= 0.01 * worth):
+                    radius *= 0.25
+                    continue
+                if step.ok and here.broken > KEPT and price < LAST_PRICE:
+                    price, radius = price * DEARER, max(radius, 0.01)
+                    continue
+                reason = "optimal" if step.ok else "program failed"
+                break
+            new, share, grew = self._try(here, point, step, radius, price)
+            if new is None:
+                radius *= 0.3
+                if radius < SMALLEST_BOX:
+                    if here.broken > KEPT and price < LAST_PRICE:
+                        price, radius = price * DEARER, 0.01
+                        continue
+                    reason = "no better state near"
+                    break
+                continue
+            here, point = new, self._point(new.X)
+            self.trail.append((here.value, here.broken, radius))
+            if self.told is not None:
+                self.told(here.value, here.broken)
+            if share > GOOD and grew:
+                radius = min(LARGEST_BOX, 2.0 * radius)
+            elif share < 0.25:
+                radius *= 0.5
+        return self._found(here, point, reason, used, time.perf_counter() - began)
+
+    def _try(
+        self, here: _Here, point: Point, step: Step, radius: float, price: float
+    ) -> tuple[_Here | None, float, bool]:
+        """Give the move to the exact laws; return the new state or None, share of the gain, whether the box held it."""
+        before = here.merit(self.scale, price)
+        grew = bool(np.any(np.abs(step.move) > 0.99 * radius * self.box.reach))
+        new = self._moved(here, point, step.move)
+        if new is None:
+            return None, 0.0, grew
+        share = (before - new.merit(self.scale, price)) / step.gained
+        if share >= POOR:
+            return new, share, grew
+        shift = self._y(new.X) - (point.y + step.move)
+        rows = self._rows(new.X)[0] - (point.values + point.G @ step.move) if len(point.values) else point.values
+        again = self.program.step(point, radius, price, (shift, rows))
+        if not again.ok:
+            return None, 0.0, grew
+        second = self._moved(here, point, again.move, shift)
+        if second is None:
+            return None, 0.0, grew
+        share = (before - second.merit(self.scale, price)) / step.gained
+        return (second, share, False) if share >= POOR else (None, 0.0, grew)
+
+    def _moved(self, here: _Here, point: Point, move: Floats, shift: Floats | None = None) -> _Here | None:
+        """Return the state that the exact laws give to a move; None where they give none that may be judged."""
+        h = self.task.horizon
+        y = point.y + move
+        X = here.X.copy()
+        to = y if shift is None else y + shift  # where Newton begins: with what the laws added before
+        X[:, self.free] = h.x(to.reshape(h.moments, h.n), self.free)
+        control = h.controls
+        local = h.local[control]
+        X[:, control] = h.x(y.reshape(h.moments, h.n)[:, local], control)
+        X[:, control] = np.clip(X[:, control], self.hard[0][control], self.hard[1][control])
+        try:
+            return self._judge(h.settle(X))
+        except (NotConverged, SingularSystem):
+            return self._judge(X) if here.lawless > LAWFUL else None
+
+    def _start(self) -> _Here:
+        h = self.task.horizon
+        X = self.task.start.copy()
+        low, high, hard = self.hard
+        for c in h.controls.tolist():
+            if hard[c]:
+                X[:, c] = np.clip(X[:, c], low[c], high[c])
+        for cold in (False, True):
+            try:
+                return self._judge(h.settle(X, cold=cold))
+            except (NotConverged, SingularSystem):
+                continue
+        return self._judge(X)
+
+    def _judge(self, X: Floats) -> _Here:
+        y = self._y(X)
+        T = self.task.horizon.moments
+        low, high = np.tile(self.low, T), np.tile(self.high, T)
+        with np.errstate(invalid="ignore"):
+            off = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+        broken = float(off[~self.box.hard].sum())
+        values = self._rows(X)[0]
+        low, high = self.program.row_low - MARGIN, self.program.row_high + MARGIN
+        broken += float((np.maximum(low - values, 0.0) + np.maximum(values - high, 0.0)).sum())
+        residual, _ = self.task.horizon.laws(X)
+        lawless = float(np.abs(residual).sum())
+        return _Here(X, self.objective.value(X), broken, lawless if lawless > LAWFUL * len(residual) else 0.0)
+
+    def _y(self, X: Floats) -> Floats:
+        return self.task.horizon.y(X[:, self.free], self.free).ravel()
+
+    def _rows(self, X: Floats) -> tuple[Floats, csr_array]:
+        N = self.task.horizon.n * self.task.horizon.moments
+        if not self.task.rows:
+            return np.empty(0), csr_array((0, N))
+        values, slopes = zip(*(r.at(X) for r in self.task.rows), strict=True)
+        return np.concatenate(values), vstack(slopes).tocsr()
+
+    def _point(self, X: Floats) -> Point:
+        h = self.task.horizon
+        residual, A = h.laws(X)
+        values, G = self._rows(X)
+        turn = h.slope(X[:, self.free], self.free).ravel()
+        slope = np.tile(self.objective.linear, (h.moments, 1))
+        for c in self.objective.curves:
+            x = X[:, c.column]
+            d = 1e-6 * np.maximum(np.abs(x), h.scale[c.column])
+            slope[:, c.column] += (c.value(x + d) - c.value(x - d)) / (2.0 * d)
+        cost = self.objective.weight * slope[:, self.free].ravel() * turn / self.scale
+        residual = np.where(np.abs(residual) > LAWFUL, residual, 0.0)
+        return Point(X, self._y(X), residual, A, values, G, cost, turn)
+
+    # ----------------------------------------------------------------------------------------------------- findings
+
+    def _found(self, here: _Here, point: Point, reason: str, used: int, seconds: float) -> Found:
+        violations = self._violations(here.X, point)
+        step = self.program.step(point, 0.02, LAST_PRICE if violations else 1e4)
+        binding = self._binding(here.X, point, step) if step.ok else ()
+        if violations and reason == "optimal":
+            reason = "smallest violation near"
+        return Found(
+            here.X, here.value, violations, binding, here.lawless == 0.0, reason, used, tuple(self.trail), seconds
+        )  # fmt: skip
+
+    def _name(self, j: int, side: str) -> tuple[str, str]:
+        column = int(self.free[j % len(self.free)])
+        own = self.task.horizon.system.equations.columns.name(column)
+        return self.task.ranges.source.get((column, side), own)
+
+    def _violations(self, X: Floats, point: Point) -> tuple[Violation, ...]:
+        h, n, out = self.task.horizon, len(self.free), []
+        low, high = np.tile(self.low, h.moments), np.tile(self.high, h.moments)
+        for side, off in (("low", low - point.y), ("high", point.y - high)):
+            for j in np.flatnonzero((off > KEPT) & ~self.box.hard).tolist():
+                column = int(self.free[j % n])
+                limit = float((self.task.ranges.low if side == "low" else self.task.ranges.high)[column])
+                quantity, element = self._name(j, side)
+                out.append(Violation(quantity, element, float(X[j // n, column]), limit, float(off[j]), j // n))
+        k = 0
+        for r in self.task.rows:
+            for i, (quantity, element) in enumerate(r.names):
+                v = point.values[k + i]
+                size = max(r.low[i] - v, v - r.high[i])
+                if size > KEPT:
+                    limit = r.low[i] if v < r.low[i] else r.high[i]
+                    moment = i * h.moments // len(r.names) if len(r.names) >= h.moments else h.moments - 1
+                    out.append(Violation(quantity, element, v * r.unit, limit * r.unit, float(size), moment))
+            k += len(r.names)
+        return tuple(sorted(out, key=lambda v: -v.size))
+
+    def _binding(self, X: Floats, point: Point, step: Step) -> tuple[Binding, ...]:
+        """Return the limits and bounds that the multipliers call dear."""
+        h, n, out = self.task.horizon, len(self.free), []
+        ends = self.box.low, self.box.high
+        for side, sign, end in (("low", 1.0, ends[0]), ("high", -1.0, ends[1])):
+            near = np.abs(point.y + step.move - end) < 1e-5
+            dear = sign * step.column_price > 1e-7
+            for j in np.flatnonzero(near & dear & np.isfinite(end)).tolist():
+                column = int(self.free[j % n])
+                price = float(abs(step.column_price[j]) * self.scale / point.turn[j])
+                quantity, element = self._name(j, side)
+                limit = float(h.x(np.array([end[j]]), np.array([column]))[0])
+                out.append(Binding(quantity, element, side, limit, price, j // n))
+        k = 0
+        for r in self.task.rows:
+            for i, (quantity, element) in enumerate(r.names):
+                price = step.row_price[k + i]
+                if abs(price) > 1e-7:
+                    side, limit = ("low", r.low[i]) if price > 0 else ("high", r.high[i])
+                    out.append(Binding(quantity, element, side, limit * r.unit, abs(price) * self.scale / r.unit))
+            k += len(r.names)
+        dear = {id(b): b.price * h.scale[0] if b.quantity == "pressure" else b.price for b in out}
+        return tuple(sorted(out, key=lambda b: -dear[id(b)]))
+
+
+def _nothing(n: int) -> Objective:
+    from serai.dispatch.objective import Objective  # noqa: PLC0415 - only where there is nothing to minimise
+
+    return Objective("nothing", "", np.zeros(n))
