@@ -40,6 +40,7 @@ from serai.alarms.states import (
     clearing,
     holding,
     releasing,
+    rising,
 )
 from serai.alarms.tracked import Tracked
 from serai.alarms.view import Alarm, Note, Transition, iso
