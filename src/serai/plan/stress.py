@@ -38,32 +38,43 @@ class Left:
     missing   home gas that the peak day lacks, as a rate [bcm/y];  unserved = in the whole year [bcm]
     exported  what could leave the country, homes served first [bcm]
     revenue   at the border, of what is signed and taken [million USD]
+    carried   by each corridor and season when that is earned (n, Y, C, Q) [bcm]
     """
 
     missing: Floats
     unserved: Floats
     exported: Floats
     revenue: Floats
+    carried: Floats
 
 
 def left(
-    problem: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], available: Floats | None = None
+    problem: Problem,
+    at: Decisions,
+    sets: Sequence[Sequence[Piece]],
+    *,
+    years: Ints | None = None,
+    available: Floats | None = None,
 ) -> Left:
     """Return what is left without each set: elements (a corridor, a line, a train) or neighbours that stop.
 
     problem    holds one future
+    years      which of its years, by number; None = all
     available  share of each corridor that works by season (C, Y, Q); None = as in that future
     """
-    p = problem
-    step = max(1, MOST // len(p.years))
-    parts = [_left(p, at, sets[i : i + step], available) for i in range(0, len(sets), step)]
+    y = np.arange(len(problem.years)) if years is None else years
+    step = max(1, MOST // len(y))
+    parts = [_left(problem, at, sets[i : i + step], y, available) for i in range(0, len(sets), step)]
     return Left(*(np.concatenate([getattr(x, n) for x in parts]) for n in Left.__dataclass_fields__))
 
 
-def _left(p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], available: Floats | None) -> Left:
-    arcs, demand = p.arcs, peak_demand(p)
-    capacity = stands(p, at, sets, available)
-    home = p.scenarios.home[:, 0].transpose(1, 0, 2)  # (Y, H, Q)
+def _left(
+    p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], y: Ints, available: Floats | None
+) -> Left:
+    arcs, demand = p.arcs, peak_demand(p)[:, y]
+    capacity = stands(p, at, sets, available)[:, y]
+    home = p.scenarios.home[:, 0][:, y].transpose(1, 0, 2)  # (Y, H, Q)
+    netback = p.netback[:, 0][:, y].T
     shut = np.array([_stopped(p, s) for s in sets])  # (n, A)
 
     def solve(cost: Floats, capacity: Floats) -> Floats:
@@ -87,11 +98,11 @@ def _left(p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], available:
     unserved = (home.sum(axis=(1, 2)) - flow[:, :, arcs.home].sum(axis=(2, 3))).clip(min=0.0)
     exported = flow[:, :, arcs.sale].sum(axis=2)
 
-    whole[:, :, arcs.sale] = (p.limit[:, 0] * at.u[:, None]).T
-    cost[:, arcs.sale], cost[:, arcs.pair] = 0.0, -p.netback[:, 0].T
-    sold = solve(cost, whole)[:, :, arcs.pair]
-    revenue = (sold * p.netback[:, 0].T).sum(axis=2)
-    return Left(missing, unserved, exported, revenue)
+    whole[:, :, arcs.sale] = (p.limit[:, 0][:, y] * at.u[:, None]).T
+    cost[:, arcs.sale], cost[:, arcs.pair] = 0.0, -netback
+    flow = solve(cost, whole)
+    revenue = (flow[:, :, arcs.pair] * netback).sum(axis=2)
+    return Left(missing, unserved, exported, revenue, flow[:, :, arcs.corridor])
 
 
 def stands(p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], available: Floats | None = None) -> Floats:
