@@ -16,6 +16,7 @@ SeraiError
 ├── BadTimes             a time step, horizon or event that does not fit
 ├── NotStored            readings could not be stored: disk full, server lost; nothing of the batch was
 │   └── BatchConflict    a batch id came again with other content
+├── ChainBroken          an audit log does not hold together: it was changed, or part of it is missing
 ├── Refused              an action that may not be done as things stand; `reason` is its short name
 ├── SegmentChanged       a sealed part of the history differs from its hash
 └── AccessRefused        an account, a password, a session or a role does not allow it; `kind` says why in one word
@@ -174,6 +175,15 @@ class Refused(SeraiError):  # noqa: N818 - reads as what happened
     def __init__(self, text: str, reason: str = "") -> None:
         """Keep the short name beside the text."""
         self.reason = reason
+        super().__init__(text)
+
+
+class ChainBroken(SeraiError):  # noqa: N818 - reads as what happened
+    """An audit log does not hold together; `file` names it, `line` where."""
+
+    def __init__(self, text: str, file: str, line: int) -> None:
+        """Keep the place beside the text."""
+        self.file, self.line = file, line
         super().__init__(text)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from serai.cli.audit import audit
 from serai.cli.command import Settings
 from serai.cli.decide import plan
 from serai.cli.diagnose import diagnose, place
@@ -27,6 +28,7 @@ app = typer.Typer(
 )  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(audit, name="audit")
 
 
 def _version(wanted: bool) -> None:
