@@ -41,12 +41,15 @@ class Choice:
     """One set-point that may be chosen.
 
     known   as the job gave it (its value is where the search starts)
-    column  that it closes
-    low, high   SI, of the quantity itself; +-inf = only the limits of the network bound it
+    column  that the search holds: the ratio of a station and the drop of a control valve, whatever they are set by,
+            because what they cannot do is a bound of these
+    shown   column of the quantity in which the set-point is said; equal to `column` for all others
+    low, high   SI, of a supply or offtake; +-inf = only the limits of the network bound it
     """
 
     known: Known
     column: int
+    shown: int
     low: float = -np.inf
     high: float = np.inf
 
@@ -93,38 +96,46 @@ def _stands(network: Network, k: Known) -> bool:
 
 
 def choices(
-    system: System, known: Iterable[Known], bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None
+    system: System,
+    known: Iterable[Known],
+    bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None,
+    *,
+    inner: bool = True,
 ) -> list[Choice]:
-    """Return the choices for released Knowns: what each closes, and its bounds; dead elements have none.
+    """Return the choices for released Knowns; dead elements have none.
 
-    bounds  (quantity, element) -> (low, high), SI, tighter than the network's own: a contract, a ramp
+    bounds  ("supply" or "withdrawal", terminal) -> (low, high), SI, tighter than its own: a contract
+    inner   search by ratio and drop (see Choice.column); False = by the columns of the Knowns themselves, for a
+            network whose only pressure is that of a station
     Raises SeraiError where a bound leaves nothing.
     """
     found, own, terminal = [], dict(bounds or {}), _Terminals(system)
     for k in known:
-        if k.quantity in ("supply", "withdrawal"):
-            made = terminal.choice(k)
-        elif k.quantity == "open":  # a bypassed station may run: its ratio is chosen, a control valve's drop
-            quantity = "ratio" if system.network.kind_of(k.where) == "compressors" else "pressure_drop"
-            placed = system.place(Known(quantity, k.where, 1.0))
-            value = 1.0 if quantity == "ratio" else 0.0
-            made = None if placed is None else Choice(Known(quantity, k.where, value, source=k.source), placed[0])
-        else:
-            placed = system.place(k)
-            made = None if placed is None else Choice(k, placed[0])
+        made = terminal.choice(k) if k.quantity in ("supply", "withdrawal") else _set_by(system, k, inner=inner)
         if made is None:
             continue
-        low, high = own.pop((made.known.quantity, k.where), (-np.inf, np.inf))
-        made = replace(made, low=max(made.low, low), high=min(made.high, high))
+        low, high = own.get((made.known.quantity, k.where), (-np.inf, np.inf))
+        if k.quantity in ("supply", "withdrawal"):
+            made = replace(made, low=max(made.low, low), high=min(made.high, high))
         if made.low > made.high:
             msg = f"{made.known.quantity} of {k.where}: nothing lies between {made.low:g} and {made.high:g}"
             raise SeraiError(msg)
         found.append(made)
-    if own:
-        quantity, where = next(iter(own))
-        msg = f"bounds are given for {quantity} of {where}, which is not among what may be chosen"
-        raise SeraiError(msg)
     return found
+
+
+def _set_by(system: System, k: Known, *, inner: bool) -> Choice | None:
+    """Return the choice of a station, valve or unit; a bypassed station may run, an open control valve may throttle."""
+    kind, c = system.network.kind_of(k.where), system.equations.columns
+    searched = {"compressors": "ratio", "control_valves": "drop"}.get(kind, "")
+    if k.quantity == "open":
+        neutral = Known("ratio", k.where, 1.0) if kind == "compressors" else Known("pressure_drop", k.where, 0.0)
+        k = replace(neutral, source=k.source)
+    placed = system.place(k)
+    if placed is None:
+        return None
+    column = c.find(searched, k.where) if searched and inner else placed[0]
+    return Choice(k, column, placed[0])
 
 
 class _Terminals:
@@ -146,7 +157,8 @@ class _Terminals:
             least, most = 0.0 if np.isnan(least) else min(least, k.value), k.value
         else:
             least, most = 0.0 if np.isnan(least) else least, k.value if np.isnan(most) else most
-        return Choice(k, s.equations.columns["withdrawal"].first + node, least, most)
+        column = s.equations.columns["withdrawal"].first + node
+        return Choice(k, column, column, least, most)
 
 
 def controls(chosen: Iterable[Choice]) -> list[int]:
@@ -154,9 +166,7 @@ def controls(chosen: Iterable[Choice]) -> list[int]:
     return list(dict.fromkeys(c.column for c in chosen))
 
 
-def column_bounds(
-    system: System, chosen: Iterable[Choice], value: Mapping[int, float]
-) -> dict[int, tuple[float, float]]:
+def column_bounds(chosen: Iterable[Choice], value: Mapping[int, float]) -> dict[int, tuple[float, float]]:
     """Return (low, high) of every chosen column, SI; withdrawals sum the terminals of their node.
 
     value  what each column has before: terminals at the node that are not chosen keep their part of it
@@ -186,10 +196,10 @@ def setpoints(system: System, chosen: Iterable[Choice], x: Floats, value: Mappin
     value  what each column had before (see `column_bounds`)
     """
     chosen, out = list(chosen), []
-    bounds = column_bounds(system, chosen, value)
+    bounds = column_bounds(chosen, value)
     for c in chosen:
         k = c.known
-        new = float(x[c.column])
+        new = float(x[c.shown])
         if k.quantity in ("supply", "withdrawal"):
             low, high = bounds[c.column]
             share = (new - low) / (high - low) if high > low else 0.0
@@ -205,13 +215,19 @@ def setpoints(system: System, chosen: Iterable[Choice], x: Floats, value: Mappin
 def _is_bypassed(system: System, c: Choice, x: Floats) -> bool:
     kind, columns = system.network.kind_of(c.element), system.equations.columns
     if kind == "compressors":
-        return abs(x[columns.find("ratio", c.element)] - 1.0) < BYPASS
+        return bool(abs(x[columns.find("ratio", c.element)] - 1.0) < BYPASS)
     if kind == "control_valves":
-        return abs(x[columns.find("drop", c.element)]) < BYPASS * system.pressure_scale
+        return bool(abs(x[columns.find("drop", c.element)]) < BYPASS * system.pressure_scale)
     return False
 
 
-def without(fixed: Mapping[int, Fixed], chosen: Iterable[Choice], also: Iterable[int] = ()) -> dict[int, Fixed]:
-    """Return the fixed columns without those that are chosen; open stations let go of their ratio or drop."""
-    gone = set(controls(chosen)) | set(also)
-    return {c: f for c, f in fixed.items() if c not in gone}
+def without(fixed: Mapping[int, Fixed], chosen: Iterable[Choice]) -> dict[int, Fixed]:
+    """Return the fixed columns without those that are chosen."""
+    chosen = list(chosen)
+    gone = {c.column for c in chosen} | {c.shown for c in chosen}
+    opened = {c.element for c in chosen}
+    return {
+        column: f
+        for column, f in fixed.items()
+        if column not in gone and not (f.known.quantity == "open" and f.known.where in opened)
+    }

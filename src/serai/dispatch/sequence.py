@@ -6,9 +6,9 @@ to the exact laws, solved by Newton (`Horizon.settle`), and judges what comes ou
 
     f(x)/scale + price (sum of violations of limits + sum |F(x)|),     an exact penalty (Fletcher 1987, ch. 14)
 
-The box grows where the model foretells the merit well and shrinks where not; a rejected move is corrected once by what
-the laws added to it (second order). The price rises until no violation pays. So the search ends at a lawful state: a
-local optimum, or the smallest violation near which it was drawn. That is no proof that nothing better exists.
+The box grows where the model foretells the merit well and shrinks where not; a rejected move is corrected up to three
+times by what the laws added to it (second order). The price rises until no violation pays. So the search ends at a
+lawful state: a local optimum, or the smallest violation near. That is no proof that nothing better exists.
 
 R. Fletcher, Practical Methods of Optimization, 2nd ed., Wiley 1987, ch. 14.4 (Sl1QP), 14.3 (second-order correction);
 R. Fletcher, E. Sainz de la Maza, Math. Programming 43 (1989): the same with linear programs.
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 ROUNDS = 120
 KEPT = 1e-7  # scaled: what a limit may be off by and still be kept
 MARGIN = 2e-7  # scaled: how far inside the limits the search stays, so that rounding breaks none
-FIRST_PRICE, LAST_PRICE, DEARER = 1e2, 1e7, 30.0
+FIRST_PRICE, LAST_PRICE, DEARER = 1e1, 1e7, 30.0
 FIRST_BOX, SMALLEST_BOX, LARGEST_BOX = 0.1, 1e-6, 2.0
+CORRECTIONS = 3  # of second order, of one move
 GOOD, POOR = 0.75, 0.1  # share of the foretold gain from which the box grows, and below which a move is rejected
+AT_LIMIT, NO_PRICE = 1e-5, 1e-7  # scaled: how near to a limit is at it, which multiplier is none
 LAWFUL = 1e-8  # scaled residual of a state that counts as solved
 REACH = {"pressure": 1.0, "flow": 1.0, "ratio": 1.0, "drop": 2.0, "angle": 2.0, "magnitude": 0.5}  # of a box of 1
 
@@ -53,19 +55,23 @@ class Task:
     """What to search.
 
     horizon    moments, laws, controls
-    ranges     low and high of every column (the same in every moment)
-    bounds     column -> (low, high), SI, of controls: never broken (a control without one has its range)
+    ranges     low and high of every column, for all moments or one for each
+    bounds     column -> (low, high), SI, of controls: never broken (a control without one has its range); or one for each
     rows       limits on functions of the state
     objective  what is minimised; None = only the violations
     start      states (T, n_column) to begin from
     """
 
     horizon: Horizon
-    ranges: Ranges
-    bounds: dict[int, tuple[float, float]]
+    ranges: Ranges | list[Ranges]
+    bounds: dict[int, tuple[float, float]] | list[dict[int, tuple[float, float]]]
     rows: list[Row]
     objective: Objective | None
     start: Floats
+
+    def range_of(self, moment: int) -> Ranges:
+        """Return the ranges of a moment."""
+        return self.ranges[moment] if isinstance(self.ranges, list) else self.ranges
 
 
 @dataclass(frozen=True)
@@ -168,43 +174,47 @@ class _Search:
     trail: list[tuple[float, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Lay out limits and program."""
         h, task = self.task.horizon, self.task
         self.free = h.free
-        n_columns = h.system.equations.columns.size
-        low, high = task.ranges.low.copy(), task.ranges.high.copy()
-        hard = np.zeros(n_columns, bool)
-        for c in h.controls.tolist():
-            b = task.bounds.get(c, (-inf, inf))
-            inner = max(low[c], b[0]), min(high[c], b[1])
-            if inner[0] <= inner[1]:
-                low[c], high[c] = inner
-                hard[c] = True
+        low, high, hard = self._limits()
         with np.errstate(invalid="ignore"):
             y_low, y_high = (np.where(np.isfinite(v), h.y(np.where(np.isfinite(v), v, 0.0)), v) for v in (low, high))
         inside = np.where(hard | ~(y_high - y_low > 4.0 * MARGIN), 0.0, MARGIN)
-        reach = np.full(n_columns, inf)
+        reach = np.full(low.shape[1], inf)
         for quantity, share in REACH.items():
             if quantity in h.system.equations.columns:
                 reach[h.system.equations.columns[quantity].span] = share
-        self.low, self.high = y_low[self.free], y_high[self.free]
-        curved = self._curved(reach, low, high)
-        T = h.moments
-        box = Box(
-            np.tile((y_low + inside)[self.free], T), np.tile((y_high - inside)[self.free], T),
-            np.tile(hard[self.free], T), np.tile(reach[self.free], T),
+        self.objective = task.objective or _nothing(low.shape[1])
+        curved = self._curved(reach, low[0], high[0])
+        self.low, self.high = y_low[:, self.free].ravel(), y_high[:, self.free].ravel()
+        self.limit = low, high, hard
+        self.box = Box(
+            (y_low + inside)[:, self.free].ravel(), (y_high - inside)[:, self.free].ravel(),
+            hard[:, self.free].ravel(), np.tile(reach[self.free], h.moments),
         )  # fmt: skip
-        self.box = box
         self.scale = 1.0
-        self.hard = (low, high, hard)
-        objective = task.objective or _nothing(n_columns)
-        self.objective = objective
         rows = [replace(r, low=r.low + MARGIN, high=r.high - MARGIN) for r in task.rows]
-        self.program = Program(box, rows, objective, curved, self.scale)
+        self.program = Program(self.box, rows, self.objective, curved, self.scale)
+
+    def _limits(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Return low and high (T, n_column), SI, and which of them are never broken: those of controls."""
+        h, task, T = self.task.horizon, self.task, self.task.horizon.moments
+        low, high = (np.stack([getattr(task.range_of(t), end) for t in range(T)]) for end in ("low", "high"))
+        hard = np.zeros(low.shape, bool)
+        for t in range(T):
+            bounds = task.bounds[t] if isinstance(task.bounds, list) else task.bounds
+            for c in h.controls.tolist():
+                least, most = bounds.get(c, (-inf, inf))
+                least, most = max(low[t, c], least), min(high[t, c], most)
+                if least <= most:
+                    low[t, c], high[t, c], hard[t, c] = least, most, True
+        return low, high, hard
 
     def _curved(self, reach: Floats, low: Floats, high: Floats) -> dict[int, int]:
         """Return number among all free columns -> curve; a curved column gets a box of its own range."""
         h, out = self.task.horizon, {}
-        for k, c in enumerate(self.task.objective.curves if self.task.objective else ()):
+        for k, c in enumerate(self.objective.curves):
             j = h.local[c.column]
             if j < 0:
                 continue
@@ -266,22 +276,24 @@ class _Search:
         """Give the move to the exact laws; return the new state or None, share of the gain, whether the box held it."""
         before = here.merit(self.scale, price)
         grew = bool(np.any(np.abs(step.move) > 0.99 * radius * self.box.reach))
-        new = self._moved(here, point, step.move)
-        if new is None:
-            return None, 0.0, grew
-        share = (before - new.merit(self.scale, price)) / step.gained
-        if share >= POOR:
-            return new, share, grew
-        shift = self._y(new.X) - (point.y + step.move)
-        rows = self._rows(new.X)[0] - (point.values + point.G @ step.move) if len(point.values) else point.values
-        again = self.program.step(point, radius, price, (shift, rows))
-        if not again.ok:
-            return None, 0.0, grew
-        second = self._moved(here, point, again.move, shift)
-        if second is None:
-            return None, 0.0, grew
-        share = (before - second.merit(self.scale, price)) / step.gained
-        return (second, share, False) if share >= POOR else (None, 0.0, grew)
+        move, shift, last = step.move, None, inf
+        for _ in range(1 + CORRECTIONS):
+            new = self._moved(here, point, move, shift)
+            if new is None:
+                break
+            share = (before - new.merit(self.scale, price)) / step.gained
+            if share >= POOR:
+                return new, share, grew
+            if new.broken > 0.5 * last:  # corrections no longer close in on the limits
+                break
+            last = new.broken
+            shift = self._y(new.X) - (point.y + move)
+            rows = self._rows(new.X)[0] - (point.values + point.G @ move)
+            again = self.program.step(point, radius, price, (shift, rows))
+            if not again.ok:
+                break
+            move = again.move
+        return None, 0.0, grew
 
     def _moved(self, here: _Here, point: Point, move: Floats, shift: Floats | None = None) -> _Here | None:
         """Return the state that the exact laws give to a move; None where they give none that may be judged."""
@@ -293,7 +305,8 @@ class _Search:
         control = h.controls
         local = h.local[control]
         X[:, control] = h.x(y.reshape(h.moments, h.n)[:, local], control)
-        X[:, control] = np.clip(X[:, control], self.hard[0][control], self.hard[1][control])
+        low, high, hard = (v[:, control] for v in self.limit)
+        X[:, control] = np.where(hard, np.clip(X[:, control], low, high), X[:, control])
         try:
             return self._judge(h.settle(X))
         except (NotConverged, SingularSystem):
@@ -302,10 +315,8 @@ class _Search:
     def _start(self) -> _Here:
         h = self.task.horizon
         X = self.task.start.copy()
-        low, high, hard = self.hard
-        for c in h.controls.tolist():
-            if hard[c]:
-                X[:, c] = np.clip(X[:, c], low[c], high[c])
+        low, high, hard = self.limit
+        X = np.where(hard, np.clip(X, low, high), X)
         for cold in (False, True):
             try:
                 return self._judge(h.settle(X, cold=cold))
@@ -315,10 +326,7 @@ class _Search:
 
     def _judge(self, X: Floats) -> _Here:
         y = self._y(X)
-        T = self.task.horizon.moments
-        low, high = np.tile(self.low, T), np.tile(self.high, T)
-        with np.errstate(invalid="ignore"):
-            off = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+        off = np.maximum(self.low - y, 0.0) + np.maximum(y - self.high, 0.0)
         broken = float(off[~self.box.hard].sum())
         values = self._rows(X)[0]
         low, high = self.program.row_low - MARGIN, self.program.row_high + MARGIN
@@ -335,7 +343,7 @@ class _Search:
         if not self.task.rows:
             return np.empty(0), csr_array((0, N))
         values, slopes = zip(*(r.at(X) for r in self.task.rows), strict=True)
-        return np.concatenate(values), vstack(slopes).tocsr()
+        return np.concatenate(values), csr_array(vstack(slopes))
 
     def _point(self, X: Floats) -> Point:
         h = self.task.horizon
@@ -356,7 +364,7 @@ class _Search:
     def _found(self, here: _Here, point: Point, reason: str, used: int, seconds: float) -> Found:
         violations = self._violations(here.X, point)
         step = self.program.step(point, 0.02, LAST_PRICE if violations else 1e4)
-        binding = self._binding(here.X, point, step) if step.ok else ()
+        binding = self._binding(point, step) if step.ok else ()
         if violations and reason == "optimal":
             reason = "smallest violation near"
         return Found(
@@ -366,15 +374,14 @@ class _Search:
     def _name(self, j: int, side: str) -> tuple[str, str]:
         column = int(self.free[j % len(self.free)])
         own = self.task.horizon.system.equations.columns.name(column)
-        return self.task.ranges.source.get((column, side), own)
+        return self.task.range_of(j // len(self.free)).source.get((column, side), own)
 
     def _violations(self, X: Floats, point: Point) -> tuple[Violation, ...]:
         h, n, out = self.task.horizon, len(self.free), []
-        low, high = np.tile(self.low, h.moments), np.tile(self.high, h.moments)
-        for side, off in (("low", low - point.y), ("high", point.y - high)):
+        for side, off in (("low", self.low - point.y), ("high", point.y - self.high)):
             for j in np.flatnonzero((off > KEPT) & ~self.box.hard).tolist():
                 column = int(self.free[j % n])
-                limit = float((self.task.ranges.low if side == "low" else self.task.ranges.high)[column])
+                limit = float(self.limit[0 if side == "low" else 1][j // n, column])
                 quantity, element = self._name(j, side)
                 out.append(Violation(quantity, element, float(X[j // n, column]), limit, float(off[j]), j // n))
         k = 0
@@ -389,14 +396,14 @@ class _Search:
             k += len(r.names)
         return tuple(sorted(out, key=lambda v: -v.size))
 
-    def _binding(self, X: Floats, point: Point, step: Step) -> tuple[Binding, ...]:
+    def _binding(self, point: Point, step: Step) -> tuple[Binding, ...]:
         """Return the limits and bounds that the multipliers call dear."""
         h, n, out = self.task.horizon, len(self.free), []
         ends = self.box.low, self.box.high
         for side, sign, end in (("low", 1.0, ends[0]), ("high", -1.0, ends[1])):
-            near = np.abs(point.y + step.move - end) < 1e-5
-            dear = sign * step.column_price > 1e-7
-            for j in np.flatnonzero(near & dear & np.isfinite(end)).tolist():
+            near = np.abs(point.y + step.move - end) < AT_LIMIT
+            priced = sign * step.column_price > NO_PRICE
+            for j in np.flatnonzero(near & priced).tolist():
                 column = int(self.free[j % n])
                 price = float(abs(step.column_price[j]) * self.scale / point.turn[j])
                 quantity, element = self._name(j, side)
@@ -406,12 +413,11 @@ class _Search:
         for r in self.task.rows:
             for i, (quantity, element) in enumerate(r.names):
                 price = step.row_price[k + i]
-                if abs(price) > 1e-7:
+                if abs(price) > NO_PRICE:
                     side, limit = ("low", r.low[i]) if price > 0 else ("high", r.high[i])
                     out.append(Binding(quantity, element, side, limit * r.unit, abs(price) * self.scale / r.unit))
             k += len(r.names)
-        dear = {id(b): b.price * h.scale[0] if b.quantity == "pressure" else b.price for b in out}
-        return tuple(sorted(out, key=lambda b: -dear[id(b)]))
+        return tuple(sorted(out, key=lambda b: -b.price * max(abs(b.limit), 1e-9)))  # by what a percent of it is worth
 
 
 def _nothing(n: int) -> Objective:
