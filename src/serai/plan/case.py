@@ -166,6 +166,7 @@ class Home:
     """Gas used at home by hub: yearly volume in the base year [bcm/y], growth [1/y], peak day over mean day.
 
     winter  mean rate in winter over the year's mean;  spread  standard deviation between years (weather)
+    regions  of the network's offtakes that hang on this hub, for the replay
     """
 
     hub: str = cell()
@@ -174,6 +175,7 @@ class Home:
     winter: float = cell("share", low=0.0, high=5.0, default=1.0)
     spread: float = cell("share", low=0.0, high=1.0, default=0.0)
     peak: float = cell("share", low=1.0, high=10.0, default=2.0)
+    regions: tuple[str, ...] = cell(default=())
     source: str = cell(default="")
     confidence: str = cell(allowed=CONFIDENCE, default="low")
 
