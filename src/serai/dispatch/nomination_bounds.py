@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serai.dispatch.nomination_curves import padding
 from serai.dispatch.nomination_model import BAR, HIGHEST
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ def chains(task: Task, fuel_nodes: set[int]) -> tuple[list[Chain], Floats]:
     return _tied(task, at, need, known, fixed), fixed
 
 
-def _tied(
-    task: Task, at: list[list[int]], need: Floats, known: NDArray[np.bool_], fixed: Floats
-) -> list[Chain]:
+def _tied(task: Task, at: list[list[int]], need: Floats, known: NDArray[np.bool_], fixed: Floats) -> list[Chain]:
     edges, done, out = task.edges, ~np.isnan(fixed), []
     for first in range(len(edges)):
         if done[first]:
@@ -170,16 +169,15 @@ def lifted(task: Task, bounds: Bounds, e: Edge) -> tuple[float, float]:
     """Return least and most of u_start - u_end beyond the drag: height, and a temperature of its own."""
     if e.height == 0.0 and e.own is None:
         return 0.0, 0.0
-    own = e.own or task.fluid
+    own, ref = e.own or task.fluid, task.fluid.reference
     parts = []
     for node, sign in ((e.start, 1.0), (e.end, -1.0)):
-        u = np.linspace(*bounds.u[node], 9)
+        u = bounds.u[node] if e.own is None else np.linspace(*bounds.u[node], 17)
         p = task.fluid.p(u)
-        g = own.u(p) * own.reference / task.fluid.reference - sign * e.height * own.rho(p) ** 2 / (
-            2.0 * task.fluid.reference
-        )
-        off = g - u
-        pad = float(np.max(np.abs(np.diff(off)), initial=0.0))
+        off = own.rho(p) ** 2 * (-sign * e.height / (2.0 * ref))  # monotone: both ends tell
+        if e.own is not None:
+            off = off + own.u(p) * own.reference / ref - u
+        pad = padding(off)
         parts.append((float(off.min()) - pad, float(off.max()) + pad))
     return parts[1][0] - parts[0][1], parts[1][1] - parts[0][0]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,16 +67,20 @@ class Fluid:
         return np.asarray(density.py_func(np.asarray(p, float), *self.coefficients)[0])
 
     def p(self, u: Floats | float) -> Floats:
-        """Return the pressure [Pa] of scaled potentials, by Newton from above (Phi is convex)."""
-        phi = np.maximum(np.asarray(u, float), 0.0) * self.reference
-        p = np.sqrt(2.0 * phi * self.coefficients[-1] / min(1.0, self.coefficients[0])) + 1.0
-        for _ in range(60):
+        """Return the pressure [Pa] of scaled potentials: read from a table, then two steps of Newton (Phi is convex)."""
+        u = np.maximum(np.asarray(u, float), 0.0)
+        places, values = self.table
+        p = np.maximum(np.interp(u, values, places), 1.0)
+        for _ in range(3):
             value, slope = potential.py_func(p, *self.coefficients)
-            step = (value - phi) / slope
-            p = np.maximum(p - step, 1e-3)
-            if np.all(np.abs(step) <= 1e-12 * p):
-                break
+            p = np.maximum(p - (value - u * self.reference) / slope, 1e-3)
         return np.asarray(p)
+
+    @cached_property
+    def table(self) -> tuple[Floats, Floats]:
+        """Pressures [Pa] and their scaled potentials, dense enough to begin Newton from."""
+        p = np.linspace(0.0, 1.7 * HIGHEST, 3000)
+        return p, self.u(p)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 INFINITY = highspy.kHighsInf
+TINY = 1e-11  # a slope that moves nothing: flows and potentials stay below 1e5
 ENDED = {
     highspy.HighsModelStatus.kOptimal: "optimal",
     highspy.HighsModelStatus.kInfeasible: "infeasible",
@@ -68,7 +69,7 @@ class Program:
     def row(self, terms: Sequence[tuple[int, float]], low: float = -INFINITY, high: float = INFINITY) -> int:
         """Add a row low <= sum of value x[column] <= high and return its number."""
         number = len(self.row_low)
-        self.entries += [(number, column, value) for column, value in terms if value != 0.0]
+        self.entries += [(number, column, value) for column, value in terms if abs(value) > TINY]
         self.row_low.append(low)
         self.row_high.append(high)
         return number
@@ -76,7 +77,7 @@ class Program:
     def highs(self, *, relaxed: bool = False, threads: int = 1) -> Any:
         """Return a silent HiGHS that holds the program; `relaxed` forgets that columns are whole numbers."""
         h = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
-        for option, value in (("output_flag", False), ("threads", threads), ("mip_feasibility_tolerance", 1e-7)):
+        for option, value in (("output_flag", False), ("threads", threads)):
             h.setOptionValue(option, value)
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = len(self.low), len(self.row_low)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A relaxation of the gas laws that bounds from below how far any choice of set-points must break the limits.
+
+    minimise s,    p_min - s <= p <= p_max + s  at every limit,    the laws between straight lines, choices 0 or 1
+
+Nothing that the exact laws allow is excluded, so s > 0 at the optimum proves that the nomination cannot be carried, and
+s is the least worst violation in bar. At s = 0 its point and its choices are where the exact search begins.
+
+Bounds come first: flows by limits, balances and the drop that the pressures leave; then, one column after the other, by
+the linear relaxation (optimisation-based bound tightening). The narrower they are, the nearer the lines.
+
+References:
+[1] M. Pfetsch et al., Validation of nominations in gas network optimization, Optim. Methods Softw. 30(1):15-53, 2015,
+    doi 10.1080/10556788.2014.888426 (relaxation, choices, tightening).
+[2] B. Geissler, A. Martin, A. Morsi, L. Schewe, Using piecewise linear functions for solving MINLPs, in Mixed Integer
+    Nonlinear Programming, Springer 2012, doi 10.1007/978-1-4614-1927-3_10 (bands around pieces).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serai.dispatch.nomination_bounds import Bounds, chains, first_bounds, propagate
+from serai.dispatch.nomination_machines import Envelope, envelopes
+from serai.dispatch.nomination_model import BAR
+from serai.dispatch.nomination_program import INFINITY, Answer, answer
+from serai.dispatch.nomination_rows import DEVICES, Limit, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from serai.dispatch.nomination_bounds import Chain
+    from serai.dispatch.nomination_model import Task
+
+    Floats = NDArray[np.float64]
+
+PIECES = 6  # most pieces of one chain
+FINE = 0.15  # u, about bar: error of a chain's losses below which it is not cut further
+NARROW = 0.05  # kg/s: a chain is not tightened further
+STEPS = (5.0, 20.0, 80.0)  # bar: by which limits are widened to see how far they must be broken
+EARNEST = 1e3  # weight of the slack against what is only wished: margin, few machines
+PROVEN = 1e-3  # bar: a bound below it proves nothing
+
+
+@dataclass(frozen=True)
+class Point:
+    """One answer of the relaxation.
+
+    modes     element -> "closed", "open" or "active", for valves, check valves, control valves and stations
+    u, flow   potentials (n,) and flows [kg/s] (e,); slack [bar]
+    draw      what leaves each free node is balanced by these flows
+    """
+
+    modes: Mapping[str, str]
+    u: Floats
+    flow: Floats
+    slack: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That a nomination cannot be carried.
+
+    violation  [bar] a limit of pressure at least must be broken by so much, whatever is chosen; inf = more than asked
+    binding    the limits that cannot hold together: (element, "low" or "high", limit in Pa), or flow limits in kg/s
+    irreducible  whether each of them is needed: without any one of them the proof fails
+    reason     in words
+    """
+
+    violation: float
+    binding: tuple[tuple[str, str, float], ...]
+    irreducible: bool
+    reason: str
+
+
+@dataclass
+class Relaxation:
+    """The relaxation of one task, with bounds as tight as it has got."""
+
+    task: Task
+    seconds: float = 60.0
+    chains: list[Chain] = field(default_factory=list)
+    envelopes: dict[str, Envelope] = field(default_factory=dict)
+    bounds: dict[float, Bounds] = field(default_factory=dict)
+    finer: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Find the chains of flow and what stations can do."""
+        t = self.task
+        self.until = time.perf_counter() + self.seconds
+        self.chains, self.known = chains(t, {d.node for d in t.drives})
+        c = t.network.active("compressors")
+        if len(c):
+            at = {name: k for k, name in enumerate(t.names)}
+            inlet = [at[str(n)] for n in c["from_node"]]
+            # a limit may be broken by the widest step: what a machine can do must hold there too
+            low = np.maximum(np.fmax(t.low[inlet], c["pressure_in_min"]) - STEPS[-1] * BAR, BAR)
+            hard = np.fmax(t.low[inlet], c["pressure_in_min"])
+            self.wide = envelopes(t.network, t.fluid, low, t.high[inlet] + STEPS[-1] * BAR, t.kappa)
+            self.hard = envelopes(t.network, t.fluid, hard, t.high[inlet], t.kappa)
+        else:
+            self.wide = self.hard = {}
+
+    @property
+    def left(self) -> float:
+        """Seconds left."""
+        return self.until - time.perf_counter()
+
+    # ------------------------------------------------------------------------------------------------------ bounds
+
+    def tight(self, slack: float) -> Bounds:
+        """Return bounds for limits widened by `slack` [bar]: propagated, then tightened by the linear relaxation."""
+        if slack not in self.bounds:
+            b = first_bounds(self.task, self.known, slack * BAR)
+            propagate(self.task, b, self.chains)
+            self.bounds[slack] = b
+            for _ in range(2):
+                if b.empty() or not self._tighten(b):
+                    break
+                propagate(self.task, b, self.chains)
+        return self.bounds[slack]
+
+    def rows(self, slack: float, pieces: Mapping[int, int] | None = None) -> Rows:
+        """Return the rows for limits widened by at most `slack` [bar]."""
+        bounds = self.tight(slack)
+        envelope = self.wide if slack > 0.0 else self.hard
+        return Rows(self.task, bounds, self.chains, envelope, self.pieces(bounds) if pieces is None else pieces)
+
+    def _tighten(self, b: Bounds) -> bool:
+        """Minimise and maximise the flow of each chain over the linear relaxation; False = no point is left."""
+        rows = Rows(self.task, b, self.chains, self.wide if b.slack else self.hard, {})
+        h = rows.program.highs(relaxed=True)
+        h.setOptionValue("presolve", "off")
+        columns = [rows.flow[c.edges[0]][0] for c in self.chains]
+        order = sorted(range(len(columns)), key=lambda k: -float(np.ptp(b.m[self.chains[k].edges[0]])))
+        for k in order:
+            column, edge = columns[k], self.chains[k].edges[0]
+            if column < 0 or np.ptp(b.m[edge]) < NARROW or self.left < 0.0:
+                continue
+            for side, sign in ((0, 1.0), (1, -1.0)):
+                h.changeColCost(column, sign)
+                found = answer(h, whole=False)
+                h.changeColCost(column, 0.0)
+                if found.status == "infeasible":
+                    b.u[0] = (1.0, 0.0)
+                    return False
+                if found.status != "optimal":
+                    continue
+                value = sign * found.value - sign * (1e-6 * abs(found.value) + 1e-5)
+                if sign * (value - b.m[edge, side]) > 0.0:
+                    b.m[edge, side] = value
+                    h.changeColBounds(column, float(b.m[edge, 0]), float(b.m[edge, 1]))
+        return True
+
+    def pieces(self, b: Bounds) -> dict[int, int]:
+        """Return into how many pieces each chain is cut, so that its losses are known to FINE."""
+        out = {}
+        for number, c in enumerate(self.chains):
+            error = 0.0
+            for k in c.edges:
+                e = self.task.edges[k]
+                if e.curve is None or e.kind == "constant" or np.ptp(b.m[k]) <= NARROW:
+                    continue
+                low, high = (float(x) for x in b.m[k])
+                y = e.curve(np.array([low, 0.5 * (low + high), high, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high]))
+                error += float(np.max(np.abs(y[[3, 1, 4]] - (y[0] + (y[2] - y[0]) * np.array([0.25, 0.5, 0.75])))))
+            count = int(np.ceil(np.sqrt(error / FINE))) if error > FINE else 1
+            out[number] = min(max(count, 1), PIECES) * self.finer.get(number, 1)
+            if error > FINE and b.m[c.edges[0], 0] < 0.0 < b.m[c.edges[0], 1]:
+                out[number] = max(out[number], 2)
+        return out
+
+    # ------------------------------------------------------------------------------------------------------- solve
+
+    def point(self, excluded: Iterable[Mapping[str, str]] = ()) -> Point | None:
+        """Return a point with all limits kept, well inside them and with few machines; None when there is none.
+
+        excluded  choices of modes not to come back with
+        """
+        if self.tight(0.0).empty():
+            return None
+        rows = self.rows(0.0)
+        p = rows.program
+        p.cost[rows.margin] = -1.0
+        for modes in rows.modes.values():
+            if "active" in modes:
+                p.cost[modes["active"]] = 0.02
+        for choice in excluded:
+            _exclude(rows, choice)
+        found = p.solve(self.left, options={"mip_rel_gap": 0.02, "mip_abs_gap": 0.05})
+        self.ended = found.status
+        return self.read(rows, found) if len(found.x) else None
+
+    def read(self, rows: Rows, found: Answer) -> Point:
+        """Turn columns into a point."""
+        x = found.x
+        flow = np.array([(x[c] if c >= 0 else 0.0) * s + o for c, s, o in rows.flow])
+        modes = {}
+        for e in self.task.edges:
+            if e.kind in DEVICES:
+                columns = rows.modes[e.element]
+                modes[e.element] = next((m for m, c in columns.items() if x[c] > 0.5), "closed")  # noqa: PLR2004 - 0 or 1
+        return Point(modes, x[rows.u], flow, float(x[rows.slack]))
+
+    def violation(self) -> tuple[float, Rows | None, Answer | None]:
+        """Return a proven lower bound [bar] on the worst violation, and the program and point that it comes from."""
+        bound = 0.0
+        for slack in STEPS:
+            b = self.tight(slack)
+            if b.empty():
+                bound = slack
+                continue
+            rows = self.rows(slack)
+            rows.program.cost[rows.slack] = 1.0
+            rows.program.high[rows.margin] = 0.0
+            found = rows.program.solve(self.left)
+            if found.status == "infeasible":
+                bound = slack
+                continue
+            return max(bound, found.bound - 1e-6), rows, found
+        return bound, None, None
+
+
+def _exclude(rows: Rows, choice: Mapping[str, str]) -> None:
+    """Add a row that at least one device is in another mode."""
+    terms, ones = [], 0
+    for element, mode in choice.items():
+        for name, column in rows.modes[element].items():
+            if name == mode:
+                terms.append((column, -1.0))
+                ones += 1
+            else:
+                terms.append((column, 1.0))
+    rows.program.row(terms, low=1.0 - ones)
+
+
+__all__ = ["Point", "Proof", "Relaxation"]
