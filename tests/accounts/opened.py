@@ -23,8 +23,9 @@ class Clock:
 class Records(list):
     """What was recorded: (who, what, where, details)."""
 
-    def append(self, who, what, where, details):
-        super().append((who, what, where, dict(details)))
+    def append(self, who, what, about):
+        details = dict(about)
+        super().append((who, what, details.pop("where"), details))
 
     def what(self):
         return [row[1] for row in self]

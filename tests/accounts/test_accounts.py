@@ -356,7 +356,7 @@ def test_nothing_happens_that_cannot_be_recorded(tmp_path):
     def full(*_):
         raise NotStored("the audit cannot be written: disk full", "audit")
 
-    accounts._record = full
+    accounts._append = full
     before = [tuple(row) for row in accounts._store.rows("SELECT * FROM accounts")]
     for call in (
         lambda: accounts.sign_in("viewer", WORDS, HOME),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# (who, what, where, details): `append` of the audit. When it raises, what was to be recorded does not happen.
-Record = Callable[[str, str, str, Mapping[str, Any]], object]
+# (who, what, about): `append` of the audit. When it raises, what was to be recorded does not happen.
+Record = Callable[[str, str, Mapping[str, Any]], object]
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 CONSOLE = "console"  # who acts on the machine itself: the command line, the first start; no account can have this name
@@ -64,7 +64,7 @@ class Accounts:
         self.clock = clock
         self.roles = table or roles.bundled()
         self.lifetimes = lifetimes or Lifetimes()
-        self._record = record
+        self._append = record
         self._store = Store(path)
         self._sessions = Sessions(self._store, self.roles, self.lifetimes)
         self._throttle = Throttle(self._store, limits or Limits())
@@ -73,6 +73,9 @@ class Accounts:
     def close(self) -> None:
         """Close the file."""
         self._store.close()
+
+    def _record(self, who: str, what: str, where: str, about: Mapping[str, Any]) -> None:
+        self._append(who, what, {"where": where, **about})
 
     # ------------------------------------------------------------------------------------------------------ sessions
 
