@@ -12,8 +12,10 @@ run beside, a scan a minute; between two scans gas is predicted by the filter's 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, nan
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,10 +31,11 @@ from serai.twin.gas import PREDICTED, GasSeen, GasSight
 from serai.twin.grid import SURE, GridSeen, GridSight
 from serai.twin.latest import NEVER, USELESS, Latest
 from serai.twin.layout import Layout
+from serai.twin.residuals import residuals, unobservable
 from serai.twin.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -81,6 +84,8 @@ class Judged:
     gas: GasSeen | None
     misfit: float
     limit: float
+    residuals: Sequence[dict[str, Any]] = ()
+    unobservable: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +146,16 @@ class Loop:
         self.grid: GridSeen | None = None
         self.misfit: tuple[float, float] = (nan, nan)
         self.incidents: tuple[Incident, ...] = ()
+        self.residuals: Sequence[dict[str, Any]] = ()
+        self.unobservable: Sequence[str] = ()
         self.trouble: dict[str, str] = {"grid": "", "gas": ""}
         self.known: Known | None = None
         self.beat = 0
         self.newest = NEVER
         self._grid_newest = 0.0
         self._gas_scans = -1
+        self._last: Any = None
+        self._turn = Lock()  # of the diagnosis: it is read and saved between two of its scans
 
     def _lay_stations(self) -> None:
         """Find the inlets and outlets of stations: their pressures are those of nodes, their ratio that of both."""
@@ -258,6 +267,8 @@ class Loop:
         self.timing.add("diagnosis", self._judging.spent)
         self.trouble["gas"] = ""
         self.incidents = judged.incidents
+        if judged.residuals:
+            self.residuals, self.unobservable = judged.residuals, judged.unobservable
         if judged.gas is not None:
             if judged.gas.steps == 0:
                 self.misfit = judged.misfit, judged.limit
@@ -267,17 +278,29 @@ class Loop:
     def _judge(self, batch: Readings, now: float) -> Judged:
         """Diagnose, and look at the gas where it was scanned; in the thread beside."""
         assert self.judge is not None  # noqa: S101 - asked before
-        incidents = self.judge.scan(batch)
-        watch = self.judge.watch
+        with self._turn:
+            return self._judge_alone(self.judge, batch, now)
+
+    def _judge_alone(self, judge: Judge, batch: Readings, now: float) -> Judged:
+        incidents = judge.scan(batch)
+        watch, said = judge.watch, self._said()
         if self.gas_sight is None or watch is None or watch.memory.count == self._gas_scans:
-            return Judged(incidents, None, nan, nan)
+            return Judged(incidents, None, nan, nan, *said)
         self._gas_scans = watch.memory.count
         scan = self.gas_sight.scan
-        time = float(getattr(self.judge, "scanned", nan))
+        time = float(getattr(judge, "scanned", nan))
         time = time if isfinite(time) else np.floor(min(now, float(batch.time.max()) / MICROSECONDS) / scan) * scan
         y = watch.memory.recent[-1]
         heard = int((~watch.moving.dead).sum())
-        return Judged(incidents, self.gas_sight.see(time), float(y @ y), float(chi2.isf(SURE, max(heard, 1))))
+        return Judged(incidents, self.gas_sight.see(time), float(y @ y), float(chi2.isf(SURE, max(heard, 1))), *said)
+
+    def _said(self) -> tuple[Sequence[dict[str, Any]], Sequence[str]]:
+        """Return the residuals of the last diagnosed scan and what it could not see, where that scan is a new one."""
+        last = getattr(self.judge, "last", None)
+        if last is None or last is self._last:
+            return (), ()
+        self._last = last
+        return residuals(last), list(unobservable(last))
 
     def _overdue(self, now: float) -> bool:
         gas, sight = self.gas, self.gas_sight
@@ -287,7 +310,8 @@ class Loop:
         """Carry the gas one scan on without readings; in the thread beside."""
         assert self.gas is not None  # noqa: S101 - asked before
         assert self.gas_sight is not None  # noqa: S101 - asked before
-        return Judged(self.incidents, self.gas_sight.further(self.gas), nan, nan)
+        with self._turn:
+            return Judged(self.incidents, self.gas_sight.further(self.gas), nan, nan)
 
     # --------------------------------------------------------------------------------------------------------- state
 
@@ -320,6 +344,22 @@ class Loop:
     @staticmethod
     def _lay(at: NDArray[np.intp], values: Floats, sigma: Floats, into: tuple[Floats, Floats]) -> None:
         into[0][at], into[1][at] = values, sigma
+
+    def beside_diagnosis(self, work: Callable[[], object], patience: float = 10.0) -> bool:
+        """Do something while the diagnosis does nothing; False where it was busy all the time [s]."""
+        with self._alone(patience) as alone:
+            if alone:
+                work()
+            return alone
+
+    @contextmanager
+    def _alone(self, patience: float) -> Iterator[bool]:
+        got = self._turn.acquire(timeout=patience)
+        try:
+            yield got
+        finally:
+            if got:
+                self._turn.release()
 
     def health(self, now: float) -> dict[str, Any]:
         """Return how well gas and grid are known: age, misfit and its limit, status."""

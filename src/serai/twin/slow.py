@@ -171,7 +171,7 @@ def _severity(status: str, gas: float, power: float, broken: int) -> str:
 
 
 def try_command(present: Present, known: Known) -> dict[str, Any]:
-    """Return what a command would change within an hour, and the limits that it would break beside those broken anyway."""
+    """Return what a command would change within an hour, and the limits that break only with it."""
     from serai.simulate import transient  # noqa: PLC0415 - in the process that needs it
 
     net, drawn, hour = present.network, present.series(AFTER), present.hour

@@ -16,9 +16,8 @@ from serai.twin.layout import SHOWN, shown_in
 from serai.units import from_si, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from serai.diagnose import Diagnosis
     from serai.diagnose.course import Incident
     from serai.network import Network
     from serai.twin.loop import Known, Loop
@@ -30,7 +29,6 @@ KINDS = {  # of incidents, as the room sorts them
 }  # fmt: skip
 UNITS = {"kg/s": "mass flow", "W": "power", "Pa": "pressure", "var": "reactive power"}  # SI symbols -> dimension
 REAL = 1.0  # faults of every kind that a month brings: what an alarm of a known false rate is weighed against
-WORST = 30  # residuals that are told
 STEPS = 25  # points of the curve of detection
 
 
@@ -137,20 +135,6 @@ def curve(network: Network, incident: Incident) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def residuals(last: Diagnosis | None) -> list[dict[str, Any]]:
-    """Return the readings that fit the last diagnosed scan worst: normalised residuals and their limit."""
-    if last is None or not last.estimate.converged:
-        return []
-    e = last.estimate
-    z = np.nan_to_num(np.abs(e.normalised))
-    limit = round(e.limit(last.alarms), 2)
-    return [
-        {"tag": e.meters[k].tag, "where": e.meters[k].where, "quantity": e.meters[k].quantity,
-         "normalised": round(float(e.normalised[k]), 2), "limit": limit}
-        for k in np.argsort(-z)[:WORST].tolist() if z[k] > 0.0
-    ]  # fmt: skip
-
-
 def ident(network: Network, name: str) -> str:
     """Return the id of an element; a tag, which is no element on a map, stays as it is."""
     if name not in network:
@@ -192,10 +176,3 @@ def of_reading(network: Network, row: Mapping[str, Any]) -> dict[str, Any]:
         "residual": width(residual), "low": show(row["low"]), "high": show(row["high"]),
         "name": MEASURABLE[row["quantity"]].doc if row["quantity"] in MEASURABLE else row["quantity"],
     }  # fmt: skip
-
-
-def unobservable(last: Diagnosis | None) -> Iterable[str]:
-    """Return what the last diagnosed scan could not see."""
-    if last is None or not last.estimate.converged:
-        return []
-    return [f"{q} of {n}" for q, n in last.estimate.unobservable][:200]

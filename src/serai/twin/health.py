@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the twin itself does: its stages, its sources, its history, its processes. Every status has a reason in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from serai.alarms.view import iso
+from serai.telemetry.readings import MICROSECONDS
+
+if TYPE_CHECKING:
+    from serai.telemetry.collect import Seen
+    from serai.twin.twin import Twin
+
+LATE = 3.0  # periods that a beat may be behind before the loop is called late
+QUIET = 30.0  # s without a reading after which a link that is up is called late
+FEW = 200e6  # bytes of disk below which the history is in danger
+
+
+class Links(Protocol):
+    """What tells how the links do, as `telemetry.collect.Collector` does."""
+
+    def look(self) -> Seen:
+        """Return all links at one instant."""
+        ...
+
+
+class History(Protocol):
+    """How the store of readings does."""
+
+    def state(self) -> dict[str, Any]:
+        """Return status, reason, rows, last_sealed."""
+        ...
+
+
+def healthy(twin: Twin, now: float) -> dict[str, Any]:
+    """Return the Health of a twin."""
+    loop = twin.loop
+    quality = loop.latest.tally(loop.latest.quality_at(round(now * MICROSECONDS)))
+    late = twin.behind > LATE * loop.settings.period
+    trouble = "; ".join(f"{k}: {v}" for k, v in loop.trouble.items() if v)
+    return {
+        "loop": {
+            "status": "late" if late else "up", "reason": trouble, "sequence": twin.events.sequence,
+            "period_s": loop.settings.period, "stages": loop.timing.table(), "behind_s": round(twin.behind, 2),
+            "beats": loop.beat, "counts": dict(loop.counts.counted),
+        },
+        "sources": sources(twin, now), "history": _history(twin), "processes": [own(), *twin.around.processes()],
+        "quality": quality, "room": {"clients": twin.events.readers, "behind": twin.events.behind},
+    }  # fmt: skip
+
+
+def sources(twin: Twin, now: float) -> list[dict[str, Any]]:
+    """Return how every link does."""
+    if twin.around.links is None:
+        return []
+    seen = twin.around.links.look()
+    out = []
+    for link in seen.links:
+        quiet = isfinite(link.age) and link.age > QUIET + 60.0
+        status = "down" if not link.up else "late" if quiet or link.silent == link.tags > 0 else "up"
+        out.append({
+            "name": link.name, "protocol": link.protocol, "status": status, "tags": link.tags,
+            "readings_per_s": round(link.rate, 2) if isfinite(link.rate) else None,
+            "last": iso(now - link.age) if isfinite(link.age) else None,
+            "age_s": round(link.age, 1) if isfinite(link.age) else None, "reason": link.reason, "since": None,
+            "silent": link.silent, "flagged": link.flagged, "lost": link.lost,
+        })  # fmt: skip
+    return out
+
+
+def _history(twin: Twin) -> dict[str, Any]:
+    if twin.around.history is None:
+        return {}
+    found = twin.around.history.state()
+    folder = twin.around.folder
+    free = shutil.disk_usage(folder).free if folder is not None and Path(folder).exists() else None
+    if free is not None and free < FEW and found["status"] == "up":
+        found = {**found, "status": "danger", "reason": f"{free / 1e6:.0f} MB of disk are left"}
+    return {**found, "free_bytes": free}
+
+
+def own() -> dict[str, Any]:
+    """Return how this process does."""
+    return {"name": "loop", "pid": os.getpid(), "status": "up", "restarts": 0, "memory_mb": memory(os.getpid())}
+
+
+def memory(pid: int) -> float | None:
+    """Return the resident memory of a process [MB]; None where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
