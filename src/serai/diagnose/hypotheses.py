@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serai.diagnose.switches import CLOSED, OPEN, Switches
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from serai.estimate import Estimate
@@ -28,12 +32,13 @@ LAW_KINDS = {
     "pressure ratio": "position", "compression power": "efficiency", "turbine fuel": "efficiency",
     "plant fuel": "efficiency", "motor": "efficiency",
 }  # fmt: skip
+OUTWARD = ("leak", "power loss", OPEN, CLOSED)  # gas goes away, a stop is a stop: only a positive size makes sense
 OF_A_PIPE = "resistance"  # a pipe's momentum: roughness, efficiency, deposits; a valve's is its position
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """All hypotheses of one estimate, (n,) each: readings first, then laws, then grid branches.
+    """All hypotheses of one estimate, (n,) each: readings first, then laws, then what stands as not said.
 
     kind, where   what is wrong and of which element (a meter's tag, a node, a branch)
     reading       number of the reading, -1 for others
@@ -42,6 +47,7 @@ class Hypotheses:
     outward       a leak takes gas away and a stop is a stop: only a positive size makes sense
     told          what the faults told before share with every hypothesis (n_told, n), scaled: I = 1 of each, and 0
                   between them
+    spread        of each statistic on clean days (n,), never below 1; empty = 1: see `score`
     moved         how the state moves with them (n_told, n_free), scaled; amount (n_told,) by how much
     """
 
@@ -53,10 +59,11 @@ class Hypotheses:
     slope: Floats
     information: Floats
     outward: NDArray[np.bool_]
-    branches: Branches
+    switches: Switches
     told: Floats = field(default_factory=lambda: np.empty((0, 0)))
     moved: Floats = field(default_factory=lambda: np.empty((0, 0)))
     amount: Floats = field(default_factory=lambda: np.empty(0))
+    spread: Floats = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -66,6 +73,20 @@ class Hypotheses:
         seen = self.information > 0.0
         z = np.where(seen, self.slope / np.sqrt(np.where(seen, self.information, 1.0)), 0.0)
         return np.where(self.outward & (z < 0.0), 0.0, z)
+
+    def score(self) -> Floats:
+        """Return the statistic over its spread on clean days: what is held against a threshold."""
+        return self.statistic() / self.spread if len(self.spread) else self.statistic()
+
+    def spreading(self, spread: Mapping[tuple[str, str], float]) -> Hypotheses:
+        """Return the same hypotheses with the spreads that clean days have taught, by kind and element."""
+        if not spread:
+            return self
+        return replace(self, spread=np.array([max(1.0, spread.get(key, 1.0)) for key in self.keys()]))
+
+    def keys(self) -> zip[tuple[str, str]]:
+        """Yield (kind, element) of every hypothesis."""
+        return zip(self.kind, self.where, strict=True)
 
     def shared(self, k: int) -> Floats:
         """Return I between hypothesis k and every hypothesis (n,), beside the faults told: one solution."""
@@ -80,7 +101,7 @@ class Hypotheses:
         elif self.law[k] >= 0:
             c[self.law[k]] = 1.0
         else:
-            self.branches.into(d, c, k - (len(self) - len(self.branches)))
+            self.switches.into(d, c, k - (len(self) - len(self.switches)))
         y = p.lu.solve(e._right_side(d, c))  # noqa: SLF001 - the right side of a direction
         inside = p.h_columns >= 0
         seen = np.bincount(p.h_rows[inside], (p.H * y[np.maximum(p.h_columns, 0)])[inside], minlength=len(e.meters))
@@ -88,7 +109,7 @@ class Hypotheses:
         by_law = y[p.n :] / p.row_unit
         plain = np.concatenate([
             by_reading[self.reading[self.reading >= 0]], by_law[self.law[self.law >= 0]],
-            self.branches.dot(by_reading, by_law),
+            self.switches.dot(by_reading, by_law),
         ])  # fmt: skip
         if not len(self.told):
             return plain, y[: p.n]
@@ -108,59 +129,13 @@ class Hypotheses:
         return replace(self, slope=slope, information=left, told=told, moved=moved, amount=amount)
 
 
-@dataclass(frozen=True)
-class Branches:
-    """Grid branches as directions: what the laws say flows, and would not if the branch is open.
-
-    names (n,); rows (4, n): active and reactive balance of both ends; flows (4, n) what the branch takes there;
-    meters (n_meter,) at the ends of branches, of_meter (n_meter,) which branch each is, reads (n_meter,) what
-    it would read
-    """
-
-    names: tuple[str, ...]
-    rows: Ints
-    flows: Floats
-    meters: Ints
-    of_meter: Ints
-    reads: Floats
-
-    @classmethod
-    def at(cls, estimate: Estimate) -> Branches:
-        """Evaluate every branch at the estimate."""
-        none = np.empty(0, np.intp)
-        stamps = estimate.problem.frame.system.equations.stamps_of("branch")
-        if not stamps:
-            return cls((), np.empty((4, 0), np.intp), np.empty((4, 0)), none, none, np.empty(0))
-        s = stamps[0]
-        given = np.vstack([estimate.x[s.columns], s.parameters])
-        flows = np.array([s.law.formula(*given[:, k])[:4] for k in range(given.shape[1])]).T
-        problem = estimate._ready()  # noqa: SLF001 - what meters read stands in the buffers of the problem
-        ends = np.array(problem.functions.of_branches, np.intp).reshape(-1, 3)
-        return cls(s.names, s.rows, flows, ends[:, 0], ends[:, 1], problem.h[ends[:, 0]].copy())
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def into(self, readings: Floats, laws: Floats, k: int) -> None:
-        """Add the direction of branch k to vectors over the readings and the law rows."""
-        mine = self.of_meter == k
-        readings[self.meters[mine]] -= self.reads[mine]
-        np.add.at(laws, self.rows[:, k], self.flows[:, k])
-
-    def dot(self, by_reading: Floats, by_law: Floats) -> Floats:
-        """Return the product of every branch's direction with vectors over readings and law rows (n,)."""
-        of_meters = np.bincount(self.of_meter, self.reads * by_reading[self.meters], minlength=len(self))
-        return np.asarray((self.flows * by_law[self.rows]).sum(axis=0) - of_meters)
-
-
 def hypotheses(estimate: Estimate) -> Hypotheses:
     """Return every hypothesis of an estimate with its slope and information; none where it has not converged."""
     e = estimate
     if not e.converged:
         none, no = np.empty(0), np.empty(0, np.intp)
-        nowhere = Branches((), np.empty((4, 0), np.intp), np.empty((4, 0)), no, no, none)
-        return Hypotheses(e, (), (), no, no, none, none, np.empty(0, np.bool_), nowhere)
-    network, branches = e.network, Branches.at(e)
+        return Hypotheses(e, (), (), no, no, none, none, np.empty(0, np.bool_), Switches.none())
+    network, switches = e.network, Switches.at(e)
     checked = np.flatnonzero(np.isfinite(e.normalised))
     labels = e.laws
     rows = np.array([j for j, (label, _) in enumerate(labels) if label in LAW_KINDS], dtype=np.intp)
@@ -173,29 +148,29 @@ def hypotheses(estimate: Estimate) -> Hypotheses:
         places.append(element)
     law_slope = e.multipliers
     weighted = np.where(e.used, e.weight * np.nan_to_num(e.residuals), 0.0)
-    slope = [weighted[checked], law_slope[rows], branches.dot(weighted, law_slope)]
-    information = [e.weight[checked] ** 2 * e.omega[checked], e.multiplier_variance[rows], _of_branches(e, branches)]
-    n = len(checked) + len(rows) + len(branches)
+    slope = [weighted[checked], law_slope[rows], switches.dot(weighted, law_slope) + switches.slope]
+    information = [e.weight[checked] ** 2 * e.omega[checked], e.multiplier_variance[rows], _of_switches(e, switches)]
+    n = len(checked) + len(rows) + len(switches)
     reading, law = np.full(n, -1, np.intp), np.full(n, -1, np.intp)
     reading[: len(checked)] = checked
     law[len(checked) : len(checked) + len(rows)] = rows
-    kinds += ["branch open"] * len(branches)
-    groups = ["reading"] * len(checked) + [labels[j][0] for j in rows] + ["branch open"] * len(branches)
-    outward = np.array([k in ("leak", "power loss", "branch open") for k in kinds])
+    kinds += switches.kinds
+    groups = ["reading"] * len(checked) + [labels[j][0] for j in rows] + [*switches.kinds]
+    outward = np.array([k in OUTWARD for k in kinds])
     return Hypotheses(
-        e, tuple(kinds), (*places, *branches.names), reading, law, np.concatenate(slope),
-        _tested(np.concatenate(information), groups), outward, branches,
+        e, tuple(kinds), (*places, *switches.names), reading, law, np.concatenate(slope),
+        _tested(np.concatenate(information), groups), outward, switches,
     )  # fmt: skip
 
 
-def _of_branches(e: Estimate, branches: Branches) -> Floats:
+def _of_switches(e: Estimate, switches: Switches) -> Floats:
     """Return the information on every branch's direction: one solution each."""
-    if not len(branches):
+    if not len(switches):
         return np.empty(0)
-    readings, laws = np.zeros((len(branches), len(e.meters))), np.zeros((len(branches), e.problem.m))
-    for k in range(len(branches)):
-        branches.into(readings[k], laws[k], k)
-    return e.score(readings, laws).information
+    readings, laws = np.zeros((len(switches), len(e.meters))), np.zeros((len(switches), e.problem.m))
+    for k in range(len(switches)):
+        switches.into(readings[k], laws[k], k)
+    return e.score(readings, laws).information + switches.information
 
 
 def _tested(information: Floats, laws: list[str]) -> Floats:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +13,21 @@ from scipy.special import ndtri
 from serai.diagnose.sequential import (
     ALIKE,
     BLOCK,
-    LONG,
     POWER,
     SHORT,
     Limits,
     Signatures,
+    Since,
+    scores_beside,
+    shifted,
     untaught,
+    windows,
 )
-from serai.telemetry.readings import Quality
+from serai.estimate.given import TOLERATED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from serai.estimate.moving import Moving
@@ -30,10 +36,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
+MOST = 4  # faults that are told one beside the other
 BUDGET = 0.1  # alarms a month
 SETTLED = 1440  # scans before the test begins: a day
 RELEASE = 0.6  # of the level, below which a finding is over
-USELESS = Quality.INVALID | Quality.NOT_TOPICAL | Quality.STALE | Quality.FROZEN | Quality.OUT_OF_RANGE
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Finding:
     score      over its spread on clean days; level: what it had to pass
     false_alarm   how often clean days reach such a score [1/month]
     smallest   size that this window finds nine times in ten
+    share_sigma   standard deviation of `share`; nan for a meter
     """
 
     kind: str
@@ -61,6 +68,7 @@ class Finding:
     level: float
     false_alarm: float
     smallest: float
+    share_sigma: float = nan
 
 
 @dataclass
@@ -89,7 +97,7 @@ class Watch:
         self.budget = budget
         self.level = self.limits.level(budget)
         n = len(moving.tags)
-        self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((max(LONG), n)), np.zeros(n))
+        self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((windows()[-1] // BLOCK, n)), np.zeros(n))
         self._row = {tag: k for k, tag in enumerate(moving.tags)}
         takers = {n for x in moving.pipes.exchanges if x.quantity != "flow" for n, _ in x.at}
         self._taking = takers
@@ -103,7 +111,7 @@ class Watch:
     def scan(self, readings: Readings) -> list[Finding]:
         """Take the readings of one scan, tags in any order; the last of a tag counts, a useless one does not."""
         values = np.full(len(self._row), np.nan)
-        good = (readings.quality & np.uint16(USELESS)) == 0
+        good = (readings.quality & ~np.uint16(int(TOLERATED))) == 0
         for k in np.flatnonzero(good):
             row = self._row.get(readings.register[int(readings.tag[k])])
             if row is not None:
@@ -134,43 +142,57 @@ class Watch:
             m.open_sum = np.zeros_like(y)
 
     def _relay(self) -> None:
-        """Lay the signatures out anew: a meter has died or come back. The past was told in other words: begin again."""
-        self.signatures = Signatures(self.moving)
-        n = len(self._row)
-        count = self.memory.count
-        self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((max(LONG), n)), np.zeros(n), count=count)
+        """Lay the signatures out anew: a meter has died or come back. What is remembered is whitened as of now."""
+        before, self.signatures = self.signatures.whiten, Signatures(self.moving)
+        m = self.memory
+        m.recent, m.sums, m.open_sum = (
+            self.signatures.whitened(np.atleast_2d(y) @ before.T).reshape(y.shape)
+            for y in (m.recent, m.sums, m.open_sum)
+        )
 
     # ---------------------------------------------------------------- findings
 
     def findings(self) -> list[Finding]:
-        """Return what passes its level now."""
-        m, s = self.memory, self.signatures
+        """Return what passes its level now: the best is told, its unknown set free, the best of the rest looked for."""
+        m = self.memory
         level = self.level * (RELEASE if m.held else 1.0)
+        told: list[tuple[int, int, float, Estimate]] = []
+        while len(told) < MOST:
+            best = self._best([t[3] for t in told], level)
+            if best is None:
+                break
+            window, fault, score = best
+            told.append((window, fault, score, self.estimate(fault, [t[3] for t in told])))
+            for k in range(len(told) - 1):  # each once more beside those that were found after it
+                others = [t[3] for i, t in enumerate(told) if i != k]
+                told[k] = (*told[k][:3], self.estimate(told[k][1], others))
+            level = self.level
+        return [self._finding(*t) for t in told]
+
+    def _best(self, beside: list[Estimate], level: float) -> tuple[int, int, float] | None:
+        """Return (window, fault, score) of the likeliest fault beside those told; None when no score passes."""
+        m, s = self.memory, self.signatures
         top, raw = -np.inf, -np.inf
         best = (0, 0)
-        fresh = m.count % BLOCK == 0
-        for n in (*SHORT, *(k * BLOCK for k in LONG)):
-            if n not in SHORT and not fresh and not m.held:
+        fresh = m.count % BLOCK == 0 or bool(m.held) or bool(beside)
+        for n in windows():
+            if n not in SHORT and not fresh:
                 continue
-            y = m.recent[-n:] if n in SHORT else m.sums[-(n // BLOCK) :]
-            z = (y.astype(np.float32).ravel() @ s.bank(n)) / np.sqrt(np.maximum(s.information[n], 1e-30))
+            z = scores_beside(s, m.recent if n in SHORT else m.sums, n, [e.parts(n, m.count) for e in beside])
             z[s.n_leak :] = np.abs(z[s.n_leak :])
             over = z / self.limits.spread[n]
             top = max(top, float(over.max()))
             j = int(np.argmax(z))
             if float(over.max()) > level and z[j] > raw:
                 raw, best = float(z[j]), (n, j)
-        if raw == -np.inf or top <= level:
-            return []
-        return [self._finding(*best, top)]
+        return None if raw == -np.inf or top <= level else (*best, top)
 
-    def _finding(self, window: int, fault: int, score: float) -> Finding:
+    def _finding(self, window: int, fault: int, score: float, at: Estimate) -> Finding:
         f = self.signatures.faults[fault]
-        at = self.estimate(fault)
         rate = self.limits.alarms_a_month(score)
         smallest = (self.level * self.limits.spread[window][fault] + ndtri(POWER)) / at.root
         common = {"sigma": at.sigma, "onset": at.onset, "score": score, "level": self.level, "false_alarm": rate,
-                  "smallest": float(smallest), "size": at.size}  # fmt: skip
+                  "smallest": float(smallest), "size": at.size, "share_sigma": at.share_sigma}  # fmt: skip
         if f.kind == "bias":
             return Finding("bias", (f.where,), "", float("nan"), **common)
         where = tuple(dict.fromkeys(self.element(j) for j in self.alike(window, at.node)))
@@ -190,15 +212,18 @@ class Watch:
         found = np.flatnonzero(likeness > ALIKE)
         return [fault, *(int(k) for k in found[np.argsort(-likeness[found])] if k != fault)]
 
-    def estimate(self, fault: int) -> Estimate:
-        """Return size, onset and place of a fault by the largest likelihood over every onset, and between cells."""
+    def estimate(self, fault: int, beside: Sequence[Estimate] = ()) -> Estimate:
+        """Return size, onset and place of a fault by the largest likelihood over every onset, and between cells.
+
+        beside  other faults, whose part is taken out of what is remembered
+        """
         leak = fault < self.signatures.n_leak
         cells = self._near(fault) if leak else []
         nodes = sorted({fault, *(n for a, b, _ in cells for n in (a, b))})
         place = {n: k for k, n in enumerate(nodes)}
         best: Estimate | None = None
         pairs = [(place[a], place[b], e) for a, b, e in cells] or [(place[fault], place[fault], None)]
-        for onset, D, C in self._onsets(nodes):
+        for onset, D, C in self._onsets(nodes, beside):
             for a, b, edge in pairs:
                 share = np.linspace(0.0, 1.0, 21) if a != b else np.zeros(1)
                 d = (1.0 - share) * D[a] + share * D[b]
@@ -207,10 +232,12 @@ class Watch:
                 k = int(np.argmax(gain))
                 if best is None or gain[k] > best.gain:
                     node = nodes[b] if share[k] > 0.5 else nodes[a]
-                    pipe, along = ("", float("nan")) if edge is None else self._along(edge, float(share[k]))
+                    pipe, along, unit = ("", nan, nan) if edge is None else self._along(edge, float(share[k]))
+                    size = float(d[k] / c[k])
                     best = Estimate(
-                        node, pipe, along, float(d[k] / c[k]), float(c[k]) ** -0.5, float(c[k]) ** 0.5, onset,
-                        float(gain[k]),
+                        node, pipe, along, size, float(c[k]) ** -0.5, float(c[k]) ** 0.5, onset, float(gain[k]),
+                        unit * _place_sigma(C[np.ix_([a, b], [a, b])], float(share[k]), size),
+                        (nodes[a], nodes[b]), float(share[k]),
                     )  # fmt: skip
         assert best is not None  # noqa: S101 - there is an onset at least
         return best
@@ -222,25 +249,27 @@ class Watch:
             reach |= {n for a, b, _ in self._cells for n in (a, b) if a in reach or b in reach}
         return [cell for cell in self._cells if cell[0] in reach and cell[1] in reach]
 
-    def _onsets(self, nodes: list[int]) -> Any:
+    def _onsets(self, nodes: list[int], beside: Sequence[Estimate]) -> Any:
         """Yield (scans since the onset, D, C) of some faults: scans of the last hour, blocks of the last day."""
         m, s = self.memory, self.signatures
         for y, bank, unit, first in (
             (m.recent, s.short, 1, 1),
             (m.sums, s.long, BLOCK, max(SHORT) // BLOCK + 1),
         ):
+            for e in beside:
+                y = y - e.size * shifted(s, e.parts(len(y) * unit, m.count))  # noqa: PLW2901 - what is left of it
             g = bank[:, :, nodes].astype(np.float64)
             cross = np.cumsum(np.einsum("tmi,tmj->tij", g, g), axis=0)
             late = m.count % BLOCK if unit == BLOCK else 0
             for n in range(first, min(len(y), m.count // unit) + 1):
                 yield n * unit + late, np.einsum("tm,tmi->i", y[len(y) - n :], g[:n]), cross[n - 1]
 
-    def _along(self, edge: Any, share: float) -> tuple[str, float]:
-        """Return pipe and share of its length for a share of a cell."""
+    def _along(self, edge: Any, share: float) -> tuple[str, float, float]:
+        """Return the pipe, the share of its length for a share of a cell, and the share that a cell is."""
         cells = self._cut[edge.element]
         _, _, k = edge.name.rpartition(" [cell ")
         cell = int(k.rstrip("]")) if k and edge.name != edge.element else 1
-        return edge.element, (cell - 1 + share) / cells
+        return edge.element, (cell - 1 + share) / cells, 1.0 / cells
 
     # ------------------------------------------------------------ save, restore
 
@@ -265,7 +294,12 @@ class Watch:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The likeliest place, size and onset of one fault; root: square root of the information on its size."""
+    """The likeliest place, size and onset of one fault.
+
+    root         square root of the information on its size
+    share_sigma  standard deviation of the share of the pipe, the size being unknown as well
+    between, part   the two faults (nodes) between which it lies, and how far from the first
+    """
 
     node: int
     pipe: str
@@ -275,3 +309,18 @@ class Estimate:
     root: float
     onset: float
     gain: float
+    share_sigma: float
+    between: tuple[int, int]
+    part: float
+
+    def parts(self, window: int, count: int) -> Since:
+        """Return where its signature stands in a window [scans] that ends now."""
+        late = count % BLOCK if window not in SHORT else 0
+        return Since(window, self.onset - late, self.between, self.part)
+
+
+def _place_sigma(C: Floats, share: float, size: float) -> float:
+    """Return the standard deviation of a place between two nodes, as a share of their distance (Cramer and Rao)."""
+    mid, slope = np.array([1.0 - share, share]), np.array([-1.0, 1.0])
+    own = float(slope @ C @ slope) - float(mid @ C @ slope) ** 2 / max(float(mid @ C @ mid), 1e-30)
+    return 1.0 / (abs(size) * own**0.5) if own > 0.0 and size else nan

@@ -16,6 +16,7 @@ from scipy.stats import chi2, norm
 
 from serai.diagnose.departures import Departure, departures
 from serai.diagnose.hypotheses import Hypotheses, hypotheses
+from serai.diagnose.switches import CLOSED, OPEN, SWITCHED
 from serai.estimate import Estimator
 from serai.estimate.doubts import Memory
 from serai.estimate.given import Given, given
@@ -23,7 +24,7 @@ from serai.known import Known
 from serai.telemetry.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,7 @@ SURE = 0.01  # ... and those that explain this scan as well but for so much chan
 GROSS = 20.0  # sigmas from which a wrong reading is left out and the state estimated anew: the laws bend
 CONTENDERS = 4  # branches that may be the open one and are estimated anew: the laws bend so much that scores mislead
 REAL = 0.5  # share of what the score promised by which J must fall, or no branch is open
+WORKING = {"compressors": "ratio", "control_valves": "outlet_pressure"}  # quantity that is free in one that works
 MOST = 8  # faults that are removed one after the other
 
 
@@ -157,6 +159,7 @@ def diagnose(
     commands: Iterable[Known] = (),
     alarms: float = 0.01,
     estimator: Estimator | None = None,
+    spread: Mapping[tuple[str, str], float] | None = None,
 ) -> Diagnosis:
     """Say what is wrong in one scan: wrong readings, leaks and thefts, positions, commands nobody gave.
 
@@ -165,6 +168,7 @@ def diagnose(
     commands   set-points that are meant to hold (sigma = how well they are kept): the state is held against them
     alarms     probability of any fault told in a clean scan
     estimator  one kept from scan to scan, which starts where the last scan ended
+    spread     of statistics on clean days by (kind, element), where it is above 1 (`course.learn`)
 
     An estimate that did not converge tells nothing: see `estimate.findings`. Errors as `estimate` raises them.
     """
@@ -173,16 +177,18 @@ def diagnose(
     if isinstance(readings, Readings):
         kept.remember(readings)
     first = kept.run(found)
-    h = tested = hypotheses(first)
+    scan = _Scan(copy(kept), found, spread or {})
+    h = tested = hypotheses(first).spreading(scan.spread)
     faults: list[Fault] = []
-    scan = _Scan(copy(kept), found)
     while first.converged and len(faults) < MOST:
-        z = h.statistic()
+        z = h.score()
         k = int(np.argmax(np.abs(z)))
         if abs(z[k]) < limit(tested, alarms):
             break
-        if h.kind[k] == "branch open":
-            fault, h = scan.opened(h, len(faults) + 1)
+        if h.kind[k] in SWITCHED:
+            fault, h = scan.switched(h, h.kind[k], len(faults) + 1)
+        elif scan.passed_by(h, k):
+            fault, h = scan.put_to_work(h, k, len(faults) + 1)
         else:
             fault, h = scan.without(h, k, len(faults) + 1)
         faults += [fault] if fault else []
@@ -195,7 +201,7 @@ def _fault(h: Hypotheses, k: int, order: int, members: Ints) -> Fault:
     z = h.statistic()
     members = members[np.lexsort((members, -np.round(np.abs(z[members]), 9), members != k))]
     suspects = tuple(Suspect(h.kind[j], h.where[j], float(z[j]), float(h.slope[j] / h.information[j])) for j in members)
-    chance = min(1.0, 2.0 * _count(h) * float(norm.sf(abs(z[k]))))
+    chance = min(1.0, 2.0 * _count(h) * float(norm.sf(abs(h.score()[k]))))
     return Fault(order, suspects, suspects[0].size, float(h.information[k]) ** -0.5, float(z[k]), chance)
 
 
@@ -212,46 +218,90 @@ class _Scan:
 
     estimator  a copy with a memory of its own: a scan that is looked at twice does not stand still
     readings   those that are left
+    spread     of statistics on clean days
     linear     faults told that only the kept factors know, by kind and element
     """
 
     estimator: Estimator
     readings: Given
+    spread: Mapping[tuple[str, str], float]
     linear: tuple[tuple[str, str], ...] = ()
 
     def without(self, h: Hypotheses, k: int, order: int) -> tuple[Fault, Hypotheses]:
         """Return number k as a fault, and all hypotheses beside it."""
         z = h.statistic()
-        close = (z[k] ** 2 - z**2 < chi2.isf(SURE, 1)) & (z != 0.0)
-        fault = _fault(h, k, order, np.flatnonzero(_alike(h, k) | close))
+        fault = _fault(h, k, order, self._members(h, k))
         if h.kind[k] == "reading" and abs(z[k]) > GROSS:
             again = _left_out(self.readings, h.where[k])
             e = self._estimate(again)
             if e.converged and e.objective < h.estimate.objective:
                 self.readings = again
-                return replace(fault, confirmed=True), self._beside(hypotheses(e))
+                return replace(fault, confirmed=True), self._beside(hypotheses(e).spreading(self.spread))
         self.linear = (*self.linear, (h.kind[k], h.where[k]))
         return fault, h.beside(k)
 
-    def opened(self, h: Hypotheses, order: int) -> tuple[Fault | None, Hypotheses]:
-        """Return the branch that is open, and all hypotheses beside it; no fault where the readings refute it."""
-        z = np.array([s if kind == "branch open" else 0.0 for s, kind in zip(h.statistic(), h.kind, strict=True)])
+    @staticmethod
+    def _members(h: Hypotheses, k: int) -> Ints:
+        """Return all that explains this scan, or every scan, as well as number k."""
+        z = h.statistic()
+        close = (z[k] ** 2 - z**2 < chi2.isf(SURE, 1)) & (z != 0.0)
+        return np.flatnonzero(_alike(h, k) | close)
+
+    def switched(self, h: Hypotheses, kind: str, order: int) -> tuple[Fault | None, Hypotheses]:
+        """Return the branch or valve that stands otherwise than said, and all hypotheses beside it.
+
+        The likeliest are estimated anew in their other position; no fault where the readings refute all of them.
+        """
+        z = np.where([k == kind for k in h.kind], np.abs(h.statistic()), 0.0)
         tried = [int(k) for k in np.argsort(-z)[:CONTENDERS] if z[k] > REAL * z.max()]
+        quantity, value = SWITCHED[kind]
         found = []
         for k in tried:
-            again = replace(self.readings, exact=[*self.readings.exact, Known("in_service", h.where[k], 0.0)])
+            again = replace(self.readings, exact=_set(self.readings.exact, Known(quantity, h.where[k], value)))
             e = self._estimate(again)
             if e.converged:
-                found.append((_objective(e, h.where[k]), k, again, e))
-        least, k, again, e = min(found, key=lambda f: f[:2], default=(np.inf, -1, self.readings, h.estimate))
-        if h.estimate.objective - least < REAL * z.max() ** 2:
+                fall = _objective(h.estimate, h.where[k], kind == CLOSED) - _objective(e, h.where[k], kind == OPEN)
+                found.append((-fall, k, again, e))
+        least, k, again, e = min(found, key=lambda f: f[:2], default=(0.0, -1, self.readings, h.estimate))
+        if -least < REAL * z.max() ** 2:
             left = h.information.copy()
             left[tried] = 0.0
             return None, replace(h, information=left)
         self.readings = again
         as_good = np.array([j for J, j, *_ in found if J - least < chi2.isf(SURE, 1)])
         fault = _fault(h, k, order, np.union1d(as_good, np.flatnonzero(_alike(h, k) & (z == 0.0))))
-        return replace(fault, confirmed=True), self._beside(hypotheses(e))
+        return replace(fault, confirmed=True), self._beside(hypotheses(e).spreading(self.spread))
+
+    def passed_by(self, h: Hypotheses, k: int) -> bool:
+        """Tell whether a hypothesis is about a station that is said to be passed by, or a valve said to be open."""
+        fixed = h.estimate.problem.frame.fixed.values()
+        return h.kind[k] in ("position", "efficiency", "reading") and any(
+            f.known.quantity == "open" and f.known.where == self._element(h, k) and f.known.value == 1.0 for f in fixed
+        )
+
+    @staticmethod
+    def _element(h: Hypotheses, k: int) -> str:
+        return h.estimate.meters[h.reading[k]].where if h.reading[k] >= 0 else h.where[k]
+
+    def put_to_work(self, h: Hypotheses, k: int, order: int) -> tuple[Fault, Hypotheses]:
+        """Return number k as a station that works, or a valve that is shut, where that explains the readings better."""
+        name = self._element(h, k)
+        kept, before = self.estimator, self.readings
+        kind = h.estimate.network.kind_of(name)
+        if kind in WORKING:
+            self.estimator = copy(kept)
+            self.estimator.stands(Known(WORKING[kind], name, 1.1))
+        else:  # a valve that is shut
+            self.readings = replace(before, exact=_set(before.exact, Known("open", name, 0.0)))
+        e = self._estimate(self.readings)
+        if not e.converged or h.estimate.objective - e.objective < REAL * h.statistic()[k] ** 2:
+            self.estimator, self.readings = kept, before
+            return self.without(h, k, order)
+        fault = _fault(h, k, order, self._members(h, k))
+        there = next((s for s in fault.suspects if (s.kind, s.where) == ("position", name)), None)
+        others = tuple(s for s in fault.suspects if s is not there)
+        suspects = (there or Suspect("position", name, fault.score, fault.size), *others)
+        return replace(fault, suspects=suspects, confirmed=True), self._beside(hypotheses(e).spreading(self.spread))
 
     def _estimate(self, readings: Given) -> Estimate:
         self.estimator.memory = Memory.of(len(self.estimator.meters))
@@ -266,10 +316,15 @@ class _Scan:
         return h
 
 
-def _objective(e: Estimate, branch: str) -> float:
-    """Return J of an estimate without a branch, its own meters held against zero."""
-    mine = [j for j, m in enumerate(e.meters) if m.where == branch and np.isfinite(e.values[j])]
+def _objective(e: Estimate, branch: str, out: bool) -> float:  # noqa: FBT001 - one of two positions
+    """Return J of an estimate; where a branch is out in it, the branch's own meters are held against zero."""
+    mine = [j for j, m in enumerate(e.meters) if out and m.where == branch and np.isfinite(e.values[j])]
     return e.objective + float(((e.values[mine] / e.sigmas[mine]) ** 2).sum())
+
+
+def _set(exact: list[Known], new: Known) -> list[Known]:
+    """Return exact Knowns with one of them standing otherwise."""
+    return [*(k for k in exact if (k.quantity, k.where) != (new.quantity, new.where)), new]
 
 
 def _left_out(readings: Given, name: str) -> Given:

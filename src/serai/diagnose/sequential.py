@@ -134,6 +134,80 @@ class Signatures:
         return out
 
 
+# -------------------------------------------------------------------------------------------- one fault beside others
+
+
+@dataclass(frozen=True)
+class Since:
+    """A fault that has stood for a while, seen in a window that ends now.
+
+    window   [scans]; onset [scans before the window's end]
+    between, part   the two signatures between which it lies, and how far from the first
+    """
+
+    window: int
+    onset: float
+    between: tuple[int, int]
+    part: float
+
+
+def _ages(since: Since) -> tuple[NDArray[np.intp], bool]:
+    """Return for every row of a window how many rows the fault has stood (below 0 = not yet), and whether by blocks."""
+    by_block = since.window > max(SHORT)
+    rows = since.window // BLOCK if by_block else since.window
+    stood = max(1, round(since.onset / BLOCK)) if by_block else round(since.onset)
+    return np.arange(rows) + stood - rows, by_block
+
+
+def _pair(signatures: Signatures, since: Since) -> Floats:
+    """Return both signatures of a fault in a window (n_time, n_meter, 2), 0 before its onset."""
+    ages, by_block = _ages(since)
+    between = list(since.between)
+    short, long = signatures.short[:, :, between], signatures.long[:, :, between]
+    out = np.zeros((len(ages), *short.shape[1:]))
+    began = ages >= 0
+    if by_block:
+        out[began] = long[np.minimum(ages[began], len(long) - 1)]
+        return out
+    fresh = began & (ages < len(short))
+    out[fresh] = short[ages[fresh]]
+    later = ages >= len(short)
+    out[later] = long[np.minimum(ages[later] // BLOCK, len(long) - 1)] / np.sqrt(BLOCK)
+    return out
+
+
+def shifted(signatures: Signatures, since: Since) -> Floats:
+    """Return the signature of a fault of size 1 in a window that ends now (n_time, n_meter), 0 before its onset."""
+    return np.asarray(_pair(signatures, since) @ np.array([1.0 - since.part, since.part]))
+
+
+def scores_beside(signatures: Signatures, y: Floats, window: int, told: list[Since]) -> Floats:
+    """Return D / sqrt(C) (n_fault,) of every fault that began `window` scans ago, the faults told being unknown too.
+
+    y  what is remembered (n_time, n_meter), the last row now: whitened innovations, or sums of blocks for long windows
+
+    Those told are free in size and in place between their two nodes: their signatures are taken out of y and of every
+    signature (Gram and Schmidt), so what is left of C is the information beside them. A fault that is not to be told
+    from them scores 0.
+    """
+    bank = signatures.bank(window)
+    C = np.maximum(signatures.information[window], 1e-30)
+    rows = window if window in SHORT else window // BLOCK
+    late = y[-rows:].astype(np.float32).ravel()
+    if not told:
+        return np.asarray((late @ bank) / np.sqrt(C), np.float64)
+    taken = np.concatenate([_pair(signatures, t).reshape(len(late), 2) for t in told], axis=1)
+    scale = np.sqrt((taken**2).sum(0))
+    taken = taken[:, scale > 0.0] / scale[scale > 0.0]
+    left, values, _ = np.linalg.svd(taken, full_matrices=False)
+    basis = left[:, values > 1e-4].astype(np.float32)
+    shared = basis.T @ bank
+    rest = C - (shared.astype(np.float64) ** 2).sum(0)
+    seen = rest > (1.0 - ALIKE**2) * C
+    D = (late - basis @ (basis.T @ late)) @ bank
+    return np.where(seen, D / np.sqrt(np.where(seen, rest, 1.0)), 0.0)
+
+
 def blocks(y: Floats) -> Floats:
     """Return sums of y (n_scan, n_meter) over whole blocks, over the root of their length: white when y is."""
     n = len(y) // BLOCK

@@ -120,6 +120,14 @@ class Estimator:
         answer = self._search(problem, values, weight)
         return self._result(problem, answer, (values, sigmas, used, weight), (*findings, *stuck), suspects)
 
+    def stands(self, *knowns: Known) -> None:
+        """Take the network to stand otherwise from now on: set-points in the place of those of the same elements.
+
+        Where a station was passed by and now has a ratio, its ratio is free; where a position is given, it is exact.
+        """
+        self._setpoints = override(self.network, self._setpoints, knowns)
+        self._problems = {}
+
     def remember(self, batch: Readings) -> None:
         """Look at the scans of a batch before its last one: a station that stands still shows over several."""
         times = np.unique(batch.time)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 FLOWS = ("supply", "withdrawal", "plant_fuel", "fuel", "flow")
+STATION = ("flow", "fuel")  # what a station moves and burns: it starts and stops
 PRESSURES = ("pressure", "inlet_pressure", "outlet_pressure")
 DAY = 86400.0
 PATIENCE = 10  # scans
@@ -147,7 +148,7 @@ class Layout:
         self.p, self.u, self.b, self.c, self.e = (slice(*x) for x in pairwise(edges.tolist()))
         self.size = int(edges[-1])
         fixed, share = (np.array([getattr(m, k) for m in flows]) for k in ("sigma", "share"))
-        station = np.array([m.quantity == "flow" for m in flows], dtype=bool)
+        station = np.array([m.quantity in STATION for m in flows], dtype=bool)
         self.scale = np.maximum(np.abs(usual), 1e-3)
         np.maximum.at(self.scale, self.exchange, np.where(station, IDLE, SMALL) * fixed)
         noise = np.hypot(fixed, share * self.scale[self.exchange])
@@ -234,7 +235,7 @@ class Moving:
         F[lo.p, lo.p], F[lo.p, lo.u], F[lo.p, lo.e] = s.A, s.T @ pipes.W, s.G
         metered = np.zeros(len(pipes.exchanges), bool)
         metered[lo.exchange] = True
-        station = np.array([x.quantity == "flow" for x in pipes.exchanges])
+        station = np.array([x.quantity in STATION for x in pipes.exchanges])
         supply = np.array([x.quantity == "supply" for x in pipes.exchanges])
         moves = np.where(supply, a.supply, a.metered)
         walk = np.where(station, a.station, np.where(metered, moves, a.unmetered)) * lo.scale
@@ -277,7 +278,8 @@ class Moving:
         s, lo = self.state, self.layout
         x, expected = self.forecast()
         heard = np.isfinite(values)
-        self._listen(heard)
+        if heard.any():  # otherwise the link is silent, not the meters
+            self._listen(heard)
         heard = heard & ~self.dead
         stage = self.stage()
         nu = self._filled(np.where(heard, values - expected, 0.0), heard, stage)
@@ -313,7 +315,7 @@ class Moving:
 
     def _filled(self, nu: Floats, heard: Bools, stage: int) -> Floats:
         """Return the innovations with the missing ones as the others have them."""
-        if heard.all():
+        if heard.all() or not heard.any():
             return nu
         key = (stage, heard.tobytes())
         V = self.stages[stage].V
