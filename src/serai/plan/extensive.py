@@ -12,7 +12,6 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from serai.plan.master import Master
 from serai.plan.neutrality import dependences, elements
 from serai.plan.scenarios import expected
 from serai.plan.value import firm_sales, left_without, peak_demand
@@ -44,13 +43,11 @@ class Extensive:
         self.count = 0
         self.entries: list[tuple[Ints, Ints, Floats]] = []
         self.bounds: list[tuple[float, float]] = []
-        master = Master(problem, neutrality, risk, tail)  # for the money of builds and bookings alone
-        shape = (len(problem.case.projects), len(problem.years))
         self.x = self._columns(
-            shape, cost=master.cost[master.at.x], high=np.maximum.accumulate(problem.allowed, axis=1)
+            problem.allowed.shape, cost=-problem.build_cost, high=np.maximum.accumulate(problem.allowed, axis=1)
         )
         self.u = self._columns((len(problem.open_contracts),), high=1.0)
-        self.booked = self._columns(master.at.booked.shape, cost=master.cost[master.at.booked])
+        self.booked = self._columns(problem.booking_cost.shape, cost=-problem.booking_cost)
         self._builds()
         self._futures()
         self._stops()

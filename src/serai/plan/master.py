@@ -6,7 +6,10 @@
 (1 - lambda) E[V] + lambda CVaR_beta(V) is the least of sum_s p_s w_s V_s over weights w of mean 1 between 1 - lambda
 and 1 - lambda + lambda / beta (Rockafellar, Uryasev & Zabarankin 2006, Finance Stoch. 10:51). So any weighing bounds it
 from above, and the futures themselves need not stand in the master. theta_jy is the money of a year under weighing j;
-cuts hold it below the concave value functions of `value`. One HiGHS instance is kept; cuts are added.
+cuts hold it below the concave value functions of `value`. One HiGHS instance is kept; cuts are added, old ones go.
+
+Years in which a project cannot be decided share the column of the year before; corridors whose booking costs nothing
+are booked as far as they stand and have no column.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 
 from serai.errors import NotConverged, PhysicsRefused
 from serai.plan.neutrality import dependences
-from serai.plan.value import Decisions
+from serai.plan.value import Decisions, capacities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,17 +31,19 @@ if TYPE_CHECKING:
 
     from serai.plan.neutrality import Neutrality
     from serai.plan.problem import Problem
-    from serai.plan.value import Bound, Policy
+    from serai.plan.value import Bounds, Policy
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 INFINITY = highspy.kHighsInf
+IDLE, CROWD = 60, 400  # solves in which a cut did not bind before it goes; cuts that may be idle before any goes
+NOTHING = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the variables stand: x (P, Y), u (open,), booked (C, Y), volume, revenue (W, Y, B), phi."""
+    """Where the variables stand: x (P, Y), u (open,), booked (C, Y), volume, revenue (W, Y, B), phi; -1 = no column."""
 
     x: Ints
     u: Ints
@@ -49,15 +54,33 @@ class Places:
     count: int
 
     @classmethod
-    def of(cls, p: Problem) -> Places:
-        """Number the variables."""
+    def of(cls, p: Problem, rule: Neutrality) -> Places:
+        """Number the variables that the problem and its bounds need."""
         n_y, flows = len(p.years), (len(p.ways[0]), len(p.years), len(p.parts))
-        shapes = [(len(p.case.projects), n_y), (len(p.open_contracts),), (len(p.case.corridors), n_y), flows, flows]
-        edges = np.cumsum([0, *(int(np.prod(s)) for s in shapes)])
-        x, u, booked, volume, revenue = (
-            np.arange(a, b).reshape(s) for a, b, s in zip(edges[:-1], edges[1:], shapes, strict=True)
-        )
-        return cls(x, u, booked, volume, revenue, int(edges[-1]), int(edges[-1]) + 1)
+        bounded = any(limit < 1.0 for limit in rule.shares.values())
+        late = np.arange(n_y) >= rule.since
+        volume = bounded and "volume" in rule.measures
+        revenue = (bounded and "revenue" in rule.measures) or rule.max_loss is not None
+        needed = [
+            p.allowed,
+            np.ones(len(p.open_contracts), dtype=bool),
+            p.booking_cost > 0.0,
+            np.broadcast_to((late & volume)[:, None], flows),
+            np.broadcast_to((late & revenue)[:, None], flows),
+        ]
+        count, found = 0, []
+        for need in needed:
+            places = np.full(need.shape, -1)
+            places[need] = count + np.arange(int(need.sum()))
+            count += int(need.sum())
+            found.append(places)
+        found[0] = np.maximum.accumulate(found[0], axis=1) if found[0].size else found[0]
+        return cls(*found, count, count + 1)
+
+    @property
+    def integers(self) -> Ints:
+        """Columns of builds and signatures, that come first."""
+        return np.arange(max(self.x.max(initial=-1), self.u.max(initial=-1)) + 1)
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,7 @@ class Answer:
 
 
 class Master:
-    """The master of one problem under one neutrality and one attitude to risk.
+    """The relaxed master of one problem under one neutrality and one attitude to risk.
 
     risk  lambda, the weight of the mean of the worst `tail` share of futures
     """
@@ -87,11 +110,12 @@ class Master:
     def __init__(self, problem: Problem, neutrality: Neutrality, risk: float, tail: float) -> None:
         """Build decisions, shares and risk; no cut yet, so the first bound is only the ceiling on yearly money."""
         self.problem, self.neutrality, self.risk, self.tail = problem, neutrality, risk, tail
-        self.at = Places.of(problem)
+        self.at = Places.of(problem, neutrality)
         self.highs = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
         self.highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
         self.highs.setOptionValue("threads", 1)
         self.row_names: list[str] = []
+        self.idle: Ints = np.empty(0, dtype=np.int64)  # solves since a row last bound; -1 = a row that always stays
         self.weighings: list[Floats] = []
         self.theta: list[Ints] = []
         self._add_columns()
@@ -103,25 +127,21 @@ class Master:
     def _add_columns(self) -> None:
         p, at = self.problem, self.at
         low, high, cost = np.zeros(at.count), np.full(at.count, INFINITY), np.zeros(at.count)
-        high[at.x] = np.maximum.accumulate(p.allowed, axis=1)
-        high[at.u] = 1.0
-        low[at.revenue] = low[at.phi] = -INFINITY
-        cost[at.x] = -self._build_costs()
-        cost[at.booked] = -p.discount * p.case.settings.ship_or_pay * p.fee[:, None]
+        high[at.integers] = 1.0
+        low[at.revenue[at.revenue >= 0]] = low[at.phi] = -INFINITY
+        np.subtract.at(cost, at.x[at.x >= 0], p.build_cost[at.x >= 0])
+        cost[at.booked[at.booked >= 0]] = -p.booking_cost[at.booked >= 0]
         cost[at.phi] = 1.0
-        nothing = np.empty(0, dtype=np.int32)
-        self.highs.addCols(at.count, cost, low, high, 0, nothing, nothing, np.empty(0))
+        self.highs.addCols(at.count, cost, low, high, 0, NOTHING, NOTHING, np.empty(0))
         self.highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
-        self.cost = cost
 
     def weigh(self, weight: Floats) -> int:
         """Let a weighing of the futures (S,) bound the plan; return its number."""
         p, at = self.problem, self.at
         n_y, n_b, count = len(p.years), len(p.parts), self.highs.getNumCol()
-        nothing = np.empty(0, dtype=np.int32)
         ceiling = np.repeat(np.full(n_y, self._ceiling()) * p.discount, n_b)
         size = n_y * n_b
-        self.highs.addCols(size, np.zeros(size), np.full(size, -INFINITY), ceiling, 0, nothing, nothing, np.empty(0))
+        self.highs.addCols(size, np.zeros(size), np.full(size, -INFINITY), ceiling, 0, NOTHING, NOTHING, np.empty(0))
         theta = np.arange(count, count + size).reshape(n_y, n_b)
         money = np.einsum("s,y,gsy->g", p.scenarios.probability * weight, p.discount, p.fixed)
         signed = np.delete(money, p.open_contracts).sum()
@@ -135,38 +155,24 @@ class Master:
     def _ceiling(self) -> float:
         """Return more than any year can earn, [million USD]."""
         p = self.problem
-        return float(np.maximum(p.margin, 0.0).max() * (p.produced.sum(axis=0).max() + p.adds("fields").sum()))
-
-    def _build_costs(self) -> Floats:
-        """Return what deciding a project by a year costs, (P, Y): x is cumulative, so spending is a difference."""
-        p = self.problem
-        found = np.zeros(self.at.x.shape)
-        for i, project in enumerate(p.case.projects):
-            spent = project.capex * p.spending
-            found[i] += spent - np.append(spent[1:], 0.0)  # x_y - x_{y-1} is spent in y
-            upkeep = project.upkeep * project.capex * p.discount
-            found[i, : len(spent) - project.lead] += upkeep[project.lead :]
-        return found
+        most = 1.0 - self.risk + self.risk / self.tail  # what a future can weigh
+        return most * float(np.maximum(p.margin, 0.0).max() * (p.produced.sum(axis=0).max() + p.adds("fields").sum()))
 
     def _add_builds(self) -> None:
         """Built stays built; stages in their order; nothing is booked beyond what stands."""
         p, at = self.problem, self.at
         names = [q.name for q in p.case.projects]
         for i, project in enumerate(p.case.projects):
-            for y in range(len(p.years)):
-                when = p.years[y]
-                if y:
+            first = names.index(project.after) if project.after else i
+            for y, when in enumerate(p.years):
+                if y and at.x[i, y] > at.x[i, y - 1] >= 0:
                     self._row(f"{project.name} stays built {when}", [at.x[i, y], at.x[i, y - 1]], [1.0, -1.0], low=0.0)
-                    if not p.allowed[i, y]:
-                        row = f"{project.name} cannot be decided in {when}"
-                        self._row(row, [at.x[i, y], at.x[i, y - 1]], [1.0, -1.0], high=0.0)
-                if project.after:
-                    first = names.index(project.after)
+                if project.after and at.x[i, y] >= 0:
                     row = f"{project.name} after {project.after} {when}"
                     self._row(row, [at.x[first, y], at.x[i, y]], [1.0, -1.0], low=0.0)
         adds = p.adds("corridors")
         for c, corridor in enumerate(p.case.corridors):
-            for y in range(len(p.years)):
+            for y in np.flatnonzero(at.booked[c] >= 0):
                 built = [(i, y - q.lead) for i, q in enumerate(p.case.projects) if adds[c, i] and y >= q.lead]
                 columns = [at.booked[c, y], *(at.x[b] for b in built)]
                 values = [1.0, *(-adds[c, i] for i, _ in built)]
@@ -191,92 +197,121 @@ class Master:
     def _row(
         self, name: str, columns: Sequence[int] | Ints, values: Sequence[float] | Floats,
         *, low: float = -INFINITY, high: float = INFINITY,
-    ) -> int:  # fmt: skip
-        index, value = np.asarray(columns, dtype=np.int32), np.asarray(values, dtype=np.float64)
-        kept = value != 0.0
-        self.highs.addRow(low, high, int(kept.sum()), index[kept], value[kept])
+    ) -> None:  # fmt: skip
+        """Add a row that stays; columns may repeat, -1 is nothing."""
+        index, value = np.asarray(columns, dtype=np.int64), np.asarray(values, dtype=np.float64)
+        dense = np.zeros(self.highs.getNumCol())
+        np.add.at(dense, index[index >= 0], value[index >= 0])
+        kept = np.flatnonzero(dense).astype(np.int32)
+        self.highs.addRow(low, high, len(kept), kept, dense[kept])
         self.row_names.append(name)
-        return len(self.row_names) - 1
+        self.idle = np.append(self.idle, -1)
 
     # ---------------------------------------------------------------------------------------------------------- cuts
 
-    def add_value(self, found: Policy, prices: Prices, j: int, years: Ints | None = None) -> None:
-        """Add what a policy under weighing j teaches: theta_jy <= its bound + fee F_y + toll R_y, in given years."""
-        p, at = self.problem, self.at
-        for y in range(len(found.bounds)) if years is None else years.tolist():
-            for b, bound in enumerate(found.bounds[y]):
-                columns, values, constant = self._bound(bound, y)
-                self._row(
-                    f"value {p.years[y]}",
-                    np.concatenate([self.theta[j][y, b : b + 1], at.volume[:, y, b], at.revenue[:, y, b], columns]),
-                    np.concatenate([[1.0], -prices.fee[:, y], -prices.toll[:, y], -values]),
-                    high=constant,
-                )
+    def add_value(self, found: Policy, prices: Prices, j: int, against: Answer | None, least: float = 0.0) -> float:
+        """Add what a policy under weighing j teaches: theta_jy <= its bound + fee F_y + toll R_y.
 
-    def add_floor(self, name: str, bound: Bound, y: int, columns: Ints, values: Floats) -> None:
-        """Add: bound of a stress test in year y >= sum of values x columns."""
-        more, slopes, constant = self._bound(bound, y)
-        self._row(name, np.concatenate([columns, more]), np.concatenate([values, -slopes]), high=constant)
+        Only bounds that an answer breaks by more than `least` are added (None, or one without this weighing: all).
+        Return by how much it does, in all.
+        """
+        p, at, theta = self.problem, self.at, self.theta[j]
+        wanted, broken = np.ones(theta.shape, dtype=bool), 0.0
+        if against is not None and theta.max() < len(against.values):
+            says = found.bounds.at(p, against.decisions)
+            for places, price in ((at.volume, prices.fee), (at.revenue, prices.toll)):
+                amount = np.where(places >= 0, against.values[places], 0.0)
+                says += np.einsum("wy,wyb->yb", price, amount)
+            excess = against.values[theta] - says
+            wanted, broken = excess > least, float(excess.sum())
+        years, parts = np.nonzero(wanted)
+        dense, constant = self._affine(found.bounds, years, parts)
+        for k, (y, b) in enumerate(zip(years, parts, strict=True)):
+            dense[k, theta[y, b]] = 1.0
+            for places, price in ((at.volume, prices.fee), (at.revenue, prices.toll)):
+                here = places[:, y, b]
+                dense[k, here[here >= 0]] -= price[here >= 0, y]
+        self._cuts([f"value {p.years[y]}" for y in years], dense, constant)
+        return broken
 
-    def _bound(self, bound: Bound, y: int) -> tuple[Ints, Floats, float]:
-        """Return a bound as columns, slopes and constant; what is signed anyway is constant."""
+    def add_floors(self, names: list[str], bounds: Bounds, where: tuple[Ints, Ints], dense: Floats) -> None:
+        """Add: bounds of stress tests at (year, test) >= what rows (n, columns) ask for."""
+        slopes, constant = self._affine(bounds, *where)
+        self._cuts(names, slopes + dense, constant)
+
+    def _affine(self, bounds: Bounds, years: Ints, others: Ints) -> tuple[Floats, Floats]:
+        """Return bounds at (year, other) as rows of minus their slopes (n, columns), and their constants (n,)."""
         p, at = self.problem, self.at
-        built = [(i, y - q.lead) for i, q in enumerate(p.case.projects) if y >= q.lead and bound.project[i]]
-        columns = np.array([*(at.x[b] for b in built), *at.u, *at.booked[:, y]], dtype=np.int64)
-        slopes = np.array([*(bound.project[i] for i, _ in built), *bound.signed[p.open_contracts], *bound.booked])
-        fixed = np.delete(bound.signed, p.open_contracts).sum()
-        return columns, slopes, bound.constant + float(fixed)
+        project, signed = bounds.project[years, others], bounds.signed[years, others]
+        booked, constant = bounds.booked[years, others], bounds.constant[years, others].copy()
+        dense = np.zeros((len(years), self.highs.getNumCol()))
+        paid = at.booked[:, years].T >= 0  # (n, C): what has a column; the rest is booked as far as it stands
+        free = np.where(paid, 0.0, booked)
+        constant += free @ np.array([c.capacity for c in p.case.corridors])
+        project = project + free @ p.adds("corridors")
+        rows = np.arange(len(years))
+        for i, q in enumerate(p.case.projects):
+            column = np.where(years >= q.lead, at.x[i, np.maximum(years - q.lead, 0)], -1)
+            has = column >= 0
+            dense[rows[has], column[has]] -= project[has, i]
+        dense[:, at.u] -= signed[:, p.open_contracts]
+        for c in range(paid.shape[1]):
+            has = paid[:, c]
+            dense[rows[has], at.booked[c, years[has]]] -= booked[has, c]
+        return dense, constant + np.delete(signed, p.open_contracts, axis=1).sum(axis=1)
+
+    def _cuts(self, names: list[str], dense: Floats, high: Floats) -> None:
+        if not len(names):
+            return
+        row, column = np.nonzero(dense)
+        start = np.searchsorted(row, np.arange(len(names)))
+        self.highs.addRows(
+            len(names), np.full(len(names), -INFINITY), high, len(row),
+            start.astype(np.int32), column.astype(np.int32), dense[row, column],
+        )  # fmt: skip
+        self.row_names += names
+        self.idle = np.concatenate([self.idle, np.zeros(len(names), dtype=np.int64)])
+
+    def _forget(self) -> None:
+        """Drop cuts that have long not bound."""
+        old = np.flatnonzero(self.idle > IDLE)
+        if len(old) < CROWD:
+            return
+        self.highs.deleteRows(len(old), old.astype(np.int32))
+        self.idle = np.delete(self.idle, old)
+        gone = set(old.tolist())
+        self.row_names = [name for k, name in enumerate(self.row_names) if k not in gone]
 
     # ------------------------------------------------------------------------------------------------------- solving
 
     def relaxed(self) -> Answer:
-        """Solve without integrality."""
-        self._run(integer=False)
-        return self._answer(self.highs.getInfo().objective_function_value)
+        """Solve without integrality, from where the last solve ended.
 
-    def integer(self, gap: float, seconds: float, start: Floats | None = None) -> Answer:
-        """Solve with whole builds and signatures, to a relative gap or until the time is up; `start` is a good plan."""
-        self.highs.setOptionValue("mip_rel_gap", gap)
-        self.highs.setOptionValue("time_limit", self.highs.getRunTime() + seconds)
-        self._kinds(integer=True)
-        if start is not None:
-            columns = np.concatenate([self.at.x.ravel(), self.at.u]).astype(np.int32)
-            self.highs.setSolution(len(columns), columns, np.round(start[columns]))
-        self._run(integer=True)
-        info = self.highs.getInfo()
-        self.highs.setOptionValue("time_limit", INFINITY)
-        return self._answer(info.mip_dual_bound)
-
-    def fix(self, decisions: Decisions | None) -> None:
-        """Hold builds and signatures at decisions, or let them go again (None)."""
-        p, at = self.problem, self.at
-        columns = np.concatenate([at.x.ravel(), at.u]).astype(np.int32)
-        if decisions is None:
-            low = np.zeros(len(columns))
-            high = np.concatenate([np.maximum.accumulate(p.allowed, axis=1).ravel().astype(float), np.ones(len(at.u))])
-        else:
-            low = high = np.round(np.concatenate([decisions.x.ravel(), decisions.u[p.open_contracts]]))
-        self.highs.changeColsBounds(len(columns), columns, low, high)
-
-    def _kinds(self, *, integer: bool) -> None:
-        columns = np.concatenate([self.at.x.ravel(), self.at.u]).astype(np.int32)
-        kind = highspy.HighsVarType.kInteger if integer else highspy.HighsVarType.kContinuous
-        self.highs.changeColsIntegrality(len(columns), columns, np.array([kind] * len(columns)))
-
-    def _run(self, *, integer: bool) -> None:
-        self._kinds(integer=integer)
+        Raises PhysicsRefused when nothing keeps the bounds.
+        """
+        self._forget()
         self.highs.run()
         status = self.highs.getModelStatus()
         if status == highspy.HighsModelStatus.kInfeasible:
             msg = "no plan keeps every bound on dependence"
             raise PhysicsRefused(msg)
-        if status not in (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kTimeLimit):
+        if status != highspy.HighsModelStatus.kOptimal:
             msg = f"the plan's master problem ended {self.highs.modelStatusToString(status).lower()}"
             raise NotConverged(msg)
+        solution = self.highs.getSolution()
+        binds = np.abs(np.array(solution.row_dual)) > 0.0
+        self.idle = np.where(self.idle < 0, -1, np.where(binds, 0, self.idle + 1))
+        return self._answer(np.array(solution.col_value), self.highs.getInfo().objective_function_value)
 
-    def _answer(self, bound: float) -> Answer:
+    def limit(self, low: Floats, high: Floats) -> None:
+        """Hold builds and signatures (`Places.integers`) between bounds."""
+        columns = self.at.integers.astype(np.int32)
+        self.highs.changeColsBounds(len(columns), columns, low, high)
+
+    def _answer(self, values: Floats, bound: float) -> Answer:
         p, at = self.problem, self.at
-        values = np.array(self.highs.getSolution().col_value)
         u = np.ones(len(p.sales))
         u[p.open_contracts] = values[at.u]
-        return Answer(Decisions(values[at.x], u, np.maximum(values[at.booked], 0.0)), bound, values)
+        x = np.where(at.x >= 0, values[at.x], 0.0)
+        booked = np.where(at.booked >= 0, np.maximum(values[at.booked], 0.0), capacities(p, x)[2])
+        return Answer(Decisions(x, u, booked), bound, values)

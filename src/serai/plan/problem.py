@@ -128,14 +128,21 @@ class Problem:
 
     def adds(self, kind: str) -> Floats:
         """Return what each project adds to each hub (`fields`), link or corridor, (n, P) [bcm/y]."""
-        rows = getattr(self.case, kind)
-        places = {r.name: i for i, r in enumerate(rows)}
-        if kind == "fields":
-            places = {f.name: self.case.hubs.index(f.hub) for f in rows}
-        found = np.zeros((len(self.case.hubs) if kind == "fields" else len(rows), len(self.case.projects)))
-        for i, p in enumerate(self.case.projects):
-            if p.adds_to in places:
-                found[places[p.adds_to], i] = p.capacity
+        return self._added[kind]
+
+    @cached_property
+    def _added(self) -> dict[str, Floats]:
+        """By kind; built once, as every bound needs it."""
+        found = {}
+        for kind in ("fields", "links", "corridors"):
+            rows = getattr(self.case, kind)
+            places = {r.name: i for i, r in enumerate(rows)}
+            if kind == "fields":
+                places = {f.name: self.case.hubs.index(f.hub) for f in rows}
+            found[kind] = np.zeros((len(self.case.hubs) if kind == "fields" else len(rows), len(self.case.projects)))
+            for i, p in enumerate(self.case.projects):
+                if p.adds_to in places:
+                    found[kind][places[p.adds_to], i] = p.capacity
         return found
 
     @cached_property
@@ -151,6 +158,22 @@ class Problem:
     def fee(self) -> Floats:
         """What a corridor's transit costs, (C,) [USD/1,000 m3]; `ship_or_pay` of it is due on bookings."""
         return np.array([c.transit_fee for c in self.case.corridors])
+
+    @cached_property
+    def build_cost(self) -> Floats:
+        """What deciding a project by a year costs, (P, Y): x is cumulative, so spending is a difference."""
+        found = np.zeros((len(self.case.projects), len(self.years)))
+        for i, project in enumerate(self.case.projects):
+            spent = project.capex * self.spending
+            found[i] += spent - np.append(spent[1:], 0.0)  # x_y - x_{y-1} is spent in y
+            upkeep = project.upkeep * project.capex * self.discount
+            found[i, : max(0, len(spent) - project.lead)] += upkeep[project.lead :]
+        return found
+
+    @cached_property
+    def booking_cost(self) -> Floats:
+        """What a unit booked costs, used or not, (C, Y)."""
+        return np.asarray(self.discount * self.case.settings.ship_or_pay * self.fee[:, None])
 
     # -------------------------------------------------------------------------------------------------- second stage
 
@@ -201,12 +224,33 @@ class Problem:
         found[:n] -= self._penalty[:n] * s.nominated
         return found
 
+    @cached_property
+    def by_year(self) -> ByYear:
+        """Arrays of the futures in the order of the yearly networks: (Y, S, ..)."""
+        s = self.scenarios
+        one = (self.margin, self.netback, self.limit)
+        return ByYear(
+            *(np.ascontiguousarray(a.transpose(2, 1, 0)) for a in one),
+            *(np.ascontiguousarray(a.transpose(2, 1, 0, 3)) for a in (s.available, s.home)),
+        )
+
     # ------------------------------------------------------------------------------------------- the yearly network
 
     @cached_property
     def arcs(self) -> Arcs:
         """The arcs of one year."""
         return Arcs.of(self)
+
+
+@dataclass(frozen=True)
+class ByYear:
+    """Futures as yearly networks need them: margin, netback (Y, S, A), limit (Y, S, G), the rest (Y, S, .., Q)."""
+
+    margin: Floats
+    netback: Floats
+    limit: Floats
+    available: Floats
+    home: Floats
 
 
 @dataclass(frozen=True)

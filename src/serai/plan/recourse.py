@@ -74,7 +74,7 @@ class Trees:
 
 
 def best_flows(
-    tail: Ints, head: Ints, cost: Floats, capacity: Floats, trees: Trees | None = None, which: Ints | None = None
+    tail: Ints, head: Ints, cost: Floats, capacity: Floats, *, trees: Trees | None = None, which: Ints | None = None
 ) -> Flows:
     """Return the flows from node 0 to the last node that earn the most, block by block.
 
@@ -180,7 +180,7 @@ def _cut(v, below):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @njit(cache=True, nogil=True)
-def _potentials(nodes, tree, below, where, open_cost):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _potentials(nodes, tree, below, where, open_cost):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Read potentials, depths and an order from root to leaves off the tree; `open_cost` is that of spare arcs."""
     tail, _, cost, _, _, _, short, _, arc = tree
     _, child, after, _ = below
@@ -244,18 +244,12 @@ def _rebalance(nodes, tree, below, where):  # type: ignore[no-untyped-def] # noq
 
 
 @njit(cache=True, nogil=True)
-def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Let the arc that earns the most enter the tree until none earns anything; `room` = capacity of spare arcs."""
-    tail, head, cost, capacity, moved, spare, short, state, arc = tree
-    parent, (pot, depth, _) = below[0], where
+    tail, head, _, capacity, moved, _, _, state, _ = tree
+    parent, depth = below[0], where[1]
     for _ in range(PIVOTS):
-        best, enter = least, -1
-        for a in range(len(tail)):
-            if state[a] != TREE and capacity[a] > 0.0:
-                gain = pot[head[a]] - pot[tail[a]] - cost[a]
-                gain = gain if state[a] == EMPTY else -gain
-                if gain > best:
-                    best, enter = gain, a
+        enter = _dearest(tree, where[0], least)
         if enter < 0:
             return True
         up = state[enter] == EMPTY
@@ -273,18 +267,10 @@ def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # 
                 if left <= push:
                     push, leave, on_tail = left, v, False
                 v = parent[v]
-        apex = u
-        moved[enter] += push if up else -push
-        for first, rising in ((s, False), (t, True)):
-            v = first
-            while push > 0.0 and v != apex:
-                a = arc[v]
-                sign = push if rising else -push
-                if a >= len(tail):
-                    spare[v] += -sign if short[v] else sign
-                else:
-                    moved[a] += sign if tail[a] == v else -sign
-                v = parent[v]
+        if push > 0.0:
+            moved[enter] += push if up else -push
+            _send(s, u, -push, tree, parent)
+            _send(t, u, push, tree, parent)
         if leave < 0:
             state[enter] = FULL if up else EMPTY
             moved[enter] = capacity[enter] if up else 0.0
@@ -296,7 +282,34 @@ def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # 
 
 
 @njit(cache=True, nogil=True)
-def _room(v, rising, tree, room):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _dearest(tree, pot, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the arc outside the tree that earns the most, -1 where none earns more than `least`."""
+    tail, head, cost, capacity, _, _, _, state, _ = tree
+    best, enter = least, -1
+    for a in range(len(tail)):
+        if state[a] != TREE and capacity[a] > 0.0:
+            gain = pot[head[a]] - pot[tail[a]] - cost[a]
+            gain = gain if state[a] == EMPTY else -gain
+            if gain > best:
+                best, enter = gain, a
+    return enter
+
+
+@njit(cache=True, nogil=True)
+def _send(v, apex, push, tree, parent):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Move `push` from a node up the tree to `apex`; negative = down from it."""
+    tail, _, _, _, moved, spare, short, _, arc = tree
+    while v != apex:
+        a = arc[v]
+        if a >= len(tail):
+            spare[v] += -push if short[v] else push
+        else:
+            moved[a] += push if tail[a] == v else -push
+        v = parent[v]
+
+
+@njit(cache=True, nogil=True)
+def _room(v, rising, tree, room):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Return what more can move between a node and its parent: to it when `rising`, else from it."""
     tail, _, _, capacity, moved, spare, short, _, arc = tree
     a = arc[v]

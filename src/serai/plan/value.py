@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serai.plan.recourse import best_flows
+from serai.plan.recourse import Trees, best_flows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from serai.plan.neutrality import Dependence, Element
@@ -35,13 +37,19 @@ class Decisions:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """An affine bound in one year: constant + project (P,) of what stands + signed (G,) + booked (C,)."""
+class Bounds:
+    """Affine bounds of any leading shape: constant + project (.., P) standing + signed (.., G) + booked (.., C)."""
 
-    constant: float
+    constant: Floats
     project: Floats
     signed: Floats
     booked: Floats
+
+    def at(self, problem: Problem, at: Decisions) -> Floats:
+        """Return what bounds by (year, other) come to at decisions, (Y, B)."""
+        stands = standing(problem, at.x)
+        found = self.constant + np.einsum("ybp,py->yb", self.project, stands) + self.signed @ at.u
+        return np.asarray(found + np.einsum("ybc,cy->yb", self.booked, at.booked))
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,9 @@ class Policy:
 
     earned  (S, Y) [million USD], unserved home gas already paid for;  unserved (S, Y) [bcm]
     volume, revenue   expected, by way and part of the futures (W, Y, B)
-    bounds  on the priced value of each year and part: bounds[y][b]
+    bounds  on the priced value of each year and part, (Y, B)
     value   the priced value of each year, (Y,), at the decisions given
-    by_corridor, by_sale, produced   volumes (C, S, Y, Q), (A, S, Y), (H, S, Y, Q) [bcm]
+    by_corridor, by_pair, produced   volumes (C, S, Y, Q), (A, S, Y), (H, S, Y, Q) [bcm]
     gap     largest duality gap over the networks, relative to the value: the proof that each was solved
     """
 
@@ -60,7 +68,7 @@ class Policy:
     unserved: Floats
     volume: Floats
     revenue: Floats
-    bounds: list[list[Bound]]
+    bounds: Bounds
     value: Floats
     by_corridor: Floats
     by_pair: Floats
@@ -89,11 +97,21 @@ def capacities(problem: Problem, x: Floats) -> tuple[Floats, Floats, Floats]:
     )
 
 
-def policy(problem: Problem, at: Decisions, weight: Floats, fee: Floats, toll: Floats) -> Policy:
+def trees(problem: Problem, tests: int = 0) -> Trees:
+    """Return the memory that `policy`, or so many stress tests of one future, start from and leave."""
+    arcs, each = problem.arcs, tests or problem.scenarios.count
+    nodes = int(max(arcs.tail.max(), arcs.head.max())) + 1
+    return Trees.of(each * len(problem.years), nodes, len(arcs.tail))
+
+
+def policy(  # noqa: PLR0917 - prices of three kinds
+    problem: Problem, at: Decisions, weight: Floats, fee: Floats, toll: Floats, memory: Trees | None = None
+) -> Policy:
     """Return the best way to sell every year's gas in every future, when dependence has a price.
 
     weight  of each future's money in each year (S, Y), relative to its probability, discounted
     fee     on the volume of each way (W, Y) [USD/1,000 m3];  toll = on its revenue (W, Y), as a share
+    memory  where the networks ended last time (`trees`)
     """
     p, arcs = problem, problem.arcs
     s, (_, n_s, n_y) = p.scenarios, p.margin.shape
@@ -103,39 +121,38 @@ def policy(problem: Problem, at: Decisions, weight: Floats, fee: Floats, toll: F
     w = weight.T[:, :, None]
     cost[:, :, arcs.field] = w[..., None] * p.cost_of_gas[None, None, :, None]
     cost[:, :, arcs.home] = -w[..., None] * unserved
-    cost[:, :, arcs.pair] = -w * p.margin.transpose(2, 1, 0) + (
-        fee[way].T[:, None, :] + toll[way].T[:, None, :] * p.netback.transpose(2, 1, 0)
-    )
-    capacity = _capacity(p, at, p.days)
-    capacity[:, :, arcs.home] = s.home.transpose(2, 1, 0, 3)
-    capacity[:, :, arcs.corridor] *= s.available.transpose(2, 1, 0, 3)
-    capacity[:, :, arcs.sale] = (p.limit * at.u[:, None, None]).transpose(2, 1, 0)
-    flat = best_flows(arcs.tail, arcs.head, cost.reshape(n_y * n_s, -1), capacity.reshape(n_y * n_s, -1))
+    cost[:, :, arcs.pair] = -w * p.by_year.margin
+    if fee.any() or toll.any():
+        cost[:, :, arcs.pair] += fee[way].T[:, None, :] + toll[way].T[:, None, :] * p.by_year.netback
+    capacity = _capacity(p, at)
+    capacity[:, :, arcs.home] = p.by_year.home
+    capacity[:, :, arcs.corridor] *= p.by_year.available
+    capacity[:, :, arcs.sale] = p.by_year.limit * at.u
+    blocks = (n_y * n_s, len(arcs.tail))
+    flat = best_flows(arcs.tail, arcs.head, cost.reshape(blocks), capacity.reshape(blocks), trees=memory)
     flow, price = (v.reshape(n_y, n_s, -1) for v in (flat.flow, flat.price))
-    missing = s.home.sum(axis=(0, 3)) - flow[:, :, arcs.home].sum(axis=(2, 3)).T
-    sold = flow[:, :, arcs.pair].transpose(2, 1, 0)
-    earned = (p.margin * sold).sum(axis=0) - unserved * missing
-    earned -= (p.cost_of_gas[:, None] * flow[:, :, arcs.field]).sum(axis=(2, 3)).T
-    prob, parts = s.probability, p.parts
-    unpaid = unserved * weight * s.home.sum(axis=(0, 3))  # (S, Y)
-    bounds = [
-        [_bound(p, y, prob * part, price[y], capacity[y], -float((prob * part) @ unpaid[:, y])) for part in parts]
-        for y in range(n_y)
-    ]
-    volume, revenue = (np.zeros((len(p.ways[0]), n_y, len(parts))) for _ in range(2))
-    np.add.at(volume, way, np.einsum("s,bs,asy->ayb", prob, parts, sold))
-    np.add.at(revenue, way, np.einsum("s,bs,asy->ayb", prob, parts, sold * p.netback))
-    value = (prob[:, None] * (flat.value.reshape(n_y, n_s).T - unpaid)).sum(axis=0)
+    home, sold, made = flow[:, :, arcs.home], flow[:, :, arcs.pair], flow[:, :, arcs.field]
+    demand = s.home.sum(axis=(0, 3))
+    missing = demand - home.sum(axis=(2, 3)).T
+    earned = np.einsum("ysa,ysa->sy", p.by_year.margin, sold) - unserved * missing
+    earned -= np.einsum("h,yshq->sy", p.cost_of_gas, made)
+    prob, sold = s.probability, sold.transpose(2, 1, 0)
+    shares = prob * p.parts  # (B, S)
+    unpaid = unserved * weight * demand  # (S, Y)
+    volume, revenue = (np.zeros((len(p.ways[0]), n_y, len(shares))) for _ in range(2))
+    np.add.at(volume, way, np.einsum("bs,asy->ayb", shares, sold))
+    np.add.at(revenue, way, np.einsum("bs,asy->ayb", shares, sold * p.netback))
+    value = prob @ (flat.value.reshape(n_y, n_s).T - unpaid)
     return Policy(
-        earned, missing, volume, revenue, bounds, value,
-        flow[:, :, arcs.corridor].transpose(2, 1, 0, 3), sold, flow[:, :, arcs.field].transpose(2, 1, 0, 3),
+        earned, missing, volume, revenue, _bounds(p, shares, price, -(shares @ unpaid).T), value,
+        flow[:, :, arcs.corridor].transpose(2, 1, 0, 3), sold, made.transpose(2, 1, 0, 3),
         float((flat.gap / np.maximum(1.0, np.abs(flat.value))).max(initial=0.0)),
     )  # fmt: skip
 
 
-def _capacity(p: Problem, at: Decisions, days: Floats) -> Floats:
+def _capacity(p: Problem, at: Decisions) -> Floats:
     """Return capacities of the arcs without futures, (Y, S, m) [bcm]; homes and sales are left infinite."""
-    arcs = p.arcs
+    arcs, days = p.arcs, p.days
     fields, links, _ = capacities(p, at.x)
     found = np.full((len(p.years), p.scenarios.count, len(arcs.tail)), np.inf)
     found[:, :, arcs.field] = (fields.T[:, :, None] * days)[:, None]
@@ -144,78 +161,140 @@ def _capacity(p: Problem, at: Decisions, days: Floats) -> Floats:
     return found
 
 
-def _bound(p: Problem, y: int, weight: Floats, price: Floats, capacity: Floats, constant: float) -> Bound:  # noqa: PLR0917 - the parts of one year
-    """Return the affine bound of year y from the dual prices (S, m), each scenario weighed, at capacities (S, m).
+def _bounds(p: Problem, shares: Floats, price: Floats, constant: Floats) -> Bounds:
+    """Return affine bounds (Y, B) from dual prices (Y, S, m), the futures weighed by shares (B, S).
 
     Capacities that decisions scale enter by their slope; those that stand fixed, by their product with the price.
     """
-    arcs = p.arcs
-    priced = weight[:, None] * price
-    fixed = np.where(np.isfinite(capacity), capacity, 0.0) * priced
-    by_hub = (priced[:, arcs.field] * p.days).sum(axis=(0, 2))
-    by_link = ((priced[:, arcs.forth] + priced[:, arcs.back]) * p.days).sum(axis=(0, 2))
-    available = p.scenarios.available[:, :, y].transpose(1, 0, 2)
-    by_corridor = (priced[:, arcs.corridor] * available * p.days).sum(axis=(0, 2))
-    by_sale = (
-        (priced[:, arcs.sale] * p.limit[:, :, y].T).sum(axis=0)
-        if np.isfinite(p.limit).all()
-        else np.array(
-            [
-                (priced[:, a] * np.where(np.isfinite(x), x, 0.0)).sum()
-                for a, x in zip(arcs.sale, p.limit[:, :, y], strict=True)
-            ]
-        )
-    )
-    links = np.array([v.capacity for v in p.case.links])
-    whole = constant + fixed[:, arcs.home].sum() + by_hub @ p.produced[:, y] + (by_link @ links if len(links) else 0.0)
-    projects = by_hub @ p.adds("fields") + (by_link @ p.adds("links") if len(links) else 0.0)
-    return Bound(float(whole), projects, by_sale, by_corridor)
+    arcs, each = p.arcs, p.by_year
+
+    def weighed(arc: NDArray[np.int64], by: Floats) -> Floats:
+        priced = price[:, :, arc] * by
+        return np.asarray(np.einsum("bs,ys...->yb...", shares, priced, optimize=True))
+
+    ones = np.ones(1)
+    fields = weighed(arcs.field, p.days).sum(axis=-1)
+    links = (weighed(arcs.forth, p.days) + weighed(arcs.back, p.days)).sum(axis=-1)
+    booked = weighed(arcs.corridor, each.available * p.days).sum(axis=-1)
+    signed = weighed(arcs.sale, np.where(np.isfinite(each.limit), each.limit, 0.0))
+    homes = weighed(arcs.home, each.home * ones).sum(axis=(-2, -1))
+    stand = np.array([v.capacity for v in p.case.links])
+    whole = constant + homes + np.einsum("ybh,hy->yb", fields, p.produced) + links @ stand
+    return Bounds(whole, fields @ p.adds("fields") + links @ p.adds("links"), signed, booked)
 
 
 # --------------------------------------------------------------------------------------------------- stress tests
 
 
-def stopped(problem: Problem, at: Decisions, dependence: Dependence) -> tuple[Floats, list[Bound]]:
-    """Return the revenue left in each year when a dependence stops for all of it, (Y,), with bounds.
+@dataclass(frozen=True)
+class Stress:
+    """A stress test of every year: `stop` of a dependence (counts revenue), `export` or `homes` without an element."""
 
-    `problem` holds the one expected future; homes are served first, what else can be sold elsewhere is.
+    what: str
+    of: Dependence | Element
+
+    @property
+    def name(self) -> str:
+        """What it is called in a row of the master."""
+        if self.what == "stop":
+            assert not hasattr(self.of, "kind")  # noqa: S101 - a stop is of a dependence
+            return f"stop of {self.of.dimension} {self.of.name}"
+        return f"{self.what} without {self.of.name}"
+
+
+def stresses(
+    problem: Problem, at: Decisions, tests: Sequence[Stress], memory: Trees | None = None
+) -> tuple[Floats, Bounds]:
+    """Return what each test leaves in each year, (Y, T), with its bounds (Y, T); `problem` holds one expected future.
+
+    Homes are served first, what else can be sold elsewhere is.
     """
-    p, arcs = problem, problem.arcs
-    _, _, way = p.ways
-    open_ = (~dependence.ways[way]).astype(float)
-    cost = np.zeros((len(p.years), 1, len(arcs.tail)))
-    cost[:, :, arcs.home] = -SERVED_FIRST
-    cost[:, :, arcs.pair] = -(p.netback * open_[:, None, None]).transpose(2, 1, 0)
-    capacity = _capacity(p, at, p.days)
-    capacity[:, :, arcs.home] = p.scenarios.home.transpose(2, 1, 0, 3)
-    capacity[:, :, arcs.sale] = (p.limit * at.u[:, None, None]).transpose(2, 1, 0)
-    capacity[:, :, arcs.pair] = np.where(open_ > 0.0, np.inf, 0.0)
-    return _tested(p, cost, capacity, -SERVED_FIRST * p.scenarios.home.sum(axis=(0, 1, 3)), p.limit[:, 0])
+    p, arcs, n_y, n_t = problem, problem.arcs, len(problem.years), len(tests)
+    laid = [_laid(p, t) for t in tests]
+    cost = np.stack([s.cost for s in laid], axis=1)  # (Y, T, m)
+    capacity = np.repeat(_capacity(p, at), n_t, axis=1)
+    corridor, link = np.array([s.corridor for s in laid]), np.array([s.link for s in laid])
+    lost, home = np.stack([s.field for s in laid]), np.stack([s.home for s in laid])  # (T, H, Y), (T, Y, H, Q)
+    limit = np.stack([s.limit for s in laid])  # (T, Y, G)
+    capacity[:, :, arcs.corridor] *= corridor[:, :, None]
+    for group in (arcs.forth, arcs.back):
+        capacity[:, :, group] *= link[:, :, None]
+    capacity[:, :, arcs.field] -= lost.transpose(2, 0, 1)[..., None] * p.days
+    capacity[:, :, arcs.home] = home.transpose(1, 0, 2, 3)
+    for t, s in enumerate(laid):
+        capacity[:, t, arcs.pair] = np.where(s.open, np.inf, 0.0)
+        capacity[:, t, arcs.sale] = s.limit * at.u if tests[t].what == "stop" else s.sold
+    blocks = (n_y * n_t, len(arcs.tail))
+    flat = best_flows(arcs.tail, arcs.head, cost.reshape(blocks), capacity.reshape(blocks), trees=memory)
+    price = flat.price.reshape(n_y, n_t, -1)
+    first = np.array([s.first for s in laid])
+    fields = (price[:, :, arcs.field] * p.days).sum(axis=-1)
+    links = ((price[:, :, arcs.forth] + price[:, :, arcs.back]) * p.days).sum(axis=-1) * link
+    booked = (price[:, :, arcs.corridor] * p.days).sum(axis=-1) * corridor
+    signed = price[:, :, arcs.sale] * np.where(np.isfinite(limit), limit, 0.0).transpose(1, 0, 2)
+    served = (price[:, :, arcs.home] * home.transpose(1, 0, 2, 3)).sum(axis=(-2, -1))
+    constant = -first * home.sum(axis=(2, 3)).T
+    whole = constant + served + np.einsum("yth,thy->yt", fields, p.produced - lost)
+    whole += links @ np.array([v.capacity for v in p.case.links])
+    bounds = Bounds(whole, fields @ p.adds("fields") + links @ p.adds("links"), signed, booked)
+    return flat.value.reshape(n_y, n_t) + constant, bounds
 
 
-def deliverable(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, list[Bound]]:
-    """Return what can be exported in each year without an element, homes first, (Y,) [bcm], with bounds."""
-    p, arcs = problem, problem.arcs
-    cost = np.zeros((len(p.years), 1, len(arcs.tail)))
-    cost[:, :, arcs.home] = -SERVED_FIRST
-    cost[:, :, arcs.sale] = -1.0
-    capacity = _capacity(p, at, p.days)
-    capacity[:, :, arcs.home] = p.scenarios.home.transpose(2, 1, 0, 3)
-    left = _without(p, capacity, lost)
-    none = np.zeros((len(p.sales), len(p.years)))
-    return _tested(p, cost, capacity, -SERVED_FIRST * p.scenarios.home.sum(axis=(0, 1, 3)), none, left)
+@dataclass(frozen=True)
+class _Laid:
+    """A test in arrays: costs (Y, m), what stands of corridors (C,), links (L,), fields lost (H, Y), homes (Y, H, Q).
+
+    open  pairs that may sell (A,);  limit = what a signature lets sell (Y, G), sold = what may be sold anyway
+    first weight of home gas, that comes before everything
+    """
+
+    cost: Floats
+    corridor: Floats
+    link: Floats
+    field: Floats
+    home: Floats
+    open: NDArray[np.bool_]
+    limit: Floats
+    sold: float
+    first: float
 
 
-def warm(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, list[Bound]]:
+def _laid(p: Problem, test: Stress) -> _Laid:
+    """Write a test as arrays."""
+    arcs, n_y = p.arcs, len(p.years)
+    cost, home = np.zeros((n_y, len(arcs.tail))), p.by_year.home[:, 0]
+    whole = np.ones(len(p.case.corridors)), np.ones(len(p.case.links)), np.zeros_like(p.produced)
+    every, none = np.ones(len(arcs.pair), dtype=bool), np.zeros((n_y, len(p.sales)))
+    if test.what == "stop":
+        open_ = ~test.of.ways[p.ways[2]]  # type: ignore[union-attr]  # a stop is of a dependence
+        cost[:, arcs.home] = -SERVED_FIRST
+        cost[:, arcs.pair] = -p.by_year.netback[:, 0] * open_
+        return _Laid(cost, *whole, home, open_, p.by_year.limit[:, 0], np.inf, SERVED_FIRST)
+    left = left_without(p, test.of)  # type: ignore[arg-type]  # what is lost is an element
+    if test.what == "export":
+        cost[:, arcs.home] = -SERVED_FIRST
+        cost[:, arcs.sale] = -1.0
+        return _Laid(cost, *left, home, every, none, np.inf, SERVED_FIRST)
+    cost[:, arcs.home] = -1.0
+    peak = peak_demand(p).T[:, :, None] * p.days
+    return _Laid(cost, *left, peak, every, none, 0.0, 1.0)
+
+
+def stopped(problem: Problem, at: Decisions, dependence: Dependence) -> Floats:
+    """Return the revenue left in each year when a dependence stops for all of it, (Y,); one expected future."""
+    return np.asarray(stresses(problem, at, [Stress("stop", dependence)])[0][:, 0])
+
+
+def deliverable(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, Bounds]:
+    """Return what can be exported in each year without an element, homes first, (Y,) [bcm], with bounds (Y, 1)."""
+    left, bounds = stresses(problem, at, [Stress("export", lost)])
+    return left[:, 0], bounds
+
+
+def warm(problem: Problem, at: Decisions, lost: Element) -> tuple[Floats, Bounds]:
     """Return the home gas that the peak day lacks in each year without an element, (Y,) <= 0 [bcm/y], with bounds."""
-    p, arcs, demand = problem, problem.arcs, peak_demand(problem)
-    cost = np.zeros((len(p.years), 1, len(arcs.tail)))
-    cost[:, :, arcs.home] = -1.0
-    capacity = _capacity(p, at, p.days)
-    capacity[:, :, arcs.home] = (demand.T[:, :, None] * p.days)[:, None]
-    capacity[:, :, arcs.sale] = 0.0
-    left = _without(p, capacity, lost)
-    return _tested(p, cost, capacity, -demand.sum(axis=0), np.zeros((len(p.sales), len(p.years))), left)
+    left, bounds = stresses(problem, at, [Stress("homes", lost)])
+    return left[:, 0], bounds
 
 
 def peak_demand(problem: Problem) -> Floats:
@@ -249,45 +328,3 @@ def left_without(problem: Problem, lost: Element) -> tuple[Floats, Floats, Float
         past = (p.years - p.case.settings.base_year).astype(float)
         field[p.case.hubs.index(row.hub)] = lost.lost * row.capacity * (1.0 - row.decline) ** past
     return corridor, link, field
-
-
-def _without(p: Problem, capacity: Floats, lost: Element) -> tuple[Floats, Floats, Floats]:
-    """Take an element out of the capacities, in place; return what it leaves."""
-    corridor, link, field = left = left_without(p, lost)
-    capacity[:, :, p.arcs.corridor] *= corridor[:, None]
-    for group in (p.arcs.forth, p.arcs.back):
-        capacity[:, :, group] *= link[:, None]
-    capacity[:, :, p.arcs.field] -= (field.T[:, :, None] * p.days)[:, None]
-    return left
-
-
-def _tested(  # noqa: PLR0917 - the parts of one linear program
-    p: Problem,
-    cost: Floats,
-    capacity: Floats,
-    constant: Floats,
-    limit: Floats,
-    left: tuple[Floats, Floats, Floats] | None = None,
-) -> tuple[Floats, list[Bound]]:
-    """Solve a stress test of one future in every year; return its value and its bound by year.
-
-    limit  what signing a sale adds to its capacity (G, Y)
-    """
-    arcs, n_y = p.arcs, len(p.years)
-    found = best_flows(arcs.tail, arcs.head, cost.reshape(n_y, -1), capacity.reshape(n_y, -1))
-    whole_corridors, whole_links = np.ones(len(p.case.corridors)), np.ones(len(p.case.links))
-    corridor_left, link_left, field_lost = left or (whole_corridors, whole_links, np.zeros_like(p.produced))
-    links = np.array([v.capacity for v in p.case.links])
-    bounds = []
-    for y in range(n_y):
-        price = found.price[y]
-        by_hub = (price[arcs.field] * p.days).sum(axis=1)
-        by_link = ((price[arcs.forth] + price[arcs.back]) * p.days).sum(axis=1) * link_left
-        by_corridor = (price[arcs.corridor] * p.days).sum(axis=1) * corridor_left
-        by_sale = price[arcs.sale] * np.where(np.isfinite(limit[:, y]), limit[:, y], 0.0)
-        home = (price[arcs.home] * capacity[y, 0, arcs.home]).sum()
-        whole = constant[y] + home + by_hub @ (p.produced[:, y] - field_lost[:, y])
-        whole += by_link @ links if len(links) else 0.0
-        projects = by_hub @ p.adds("fields") + (by_link @ p.adds("links") if len(links) else 0.0)
-        bounds.append(Bound(float(whole), projects, by_sale, by_corridor))
-    return found.value + constant, bounds

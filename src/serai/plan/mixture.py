@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mixtures of whole policies: what is attained at fixed decisions, and the prices that this gives.
+
+A policy is followed by lot, year by year; what bounds dependence is expected volume and revenue, which mix in
+proportion (Dantzig & Wolfe 1960). The duals of the linear program that mixes best are the prices for the next policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import highspy
+import numpy as np
+
+from serai.errors import NotConverged
+from serai.plan.master import INFINITY, NOTHING, Prices
+from serai.plan.neutrality import dependences
+from serai.plan.value import stopped
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from serai.plan.neutrality import Neutrality
+    from serai.plan.problem import Problem
+    from serai.plan.value import Decisions, Policy
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Policies at the same decisions and the share of each in each year (J, Y); a policy is followed by lot."""
+
+    policies: list[Policy]
+    share: Floats
+
+    def mean(self, what: str) -> Floats:
+        """Return the expected value of one of the policies' arrays."""
+        arrays = [getattr(p, what) for p in self.policies]
+        axis = 2 if what in ("by_corridor", "by_pair", "produced") else 1  # where the year stands
+        shape = [1] * arrays[0].ndim
+        shape[axis] = -1
+        return np.asarray(sum(a * w.reshape(shape) for a, w in zip(arrays, self.share, strict=True)))
+
+
+class Asked(Protocol):
+    """What is planned, under which bounds and attitude to risk; `sure` holds the one expected future."""
+
+    problem: Problem
+    sure: Problem
+    neutrality: Neutrality
+    risk: float
+    tail: float
+
+
+class Mix:
+    """The linear program that mixes policies at fixed decisions: convex in each year, within every bound."""
+
+    def __init__(self, asked: Asked, at: Decisions, left: Floats | None = None) -> None:
+        """Start with rows for risk, shares and stops, and no policy.
+
+        left  revenue that each stop of a dependence leaves, (Y, stops), where it is known already
+        """
+        self.policies: list[Policy] = []
+        p, rule = asked.problem, asked.neutrality
+        self.p, self.risk, self.tail, self.since = p, asked.risk, asked.tail, rule.since
+        n_s, n_y = p.scenarios.count, len(p.years)
+        sure = np.einsum("g,gsy,y->s", at.u, p.fixed, p.discount)
+        first = (p.build_cost * at.x).sum() + (p.booking_cost * at.booked).sum()
+        self.constant = float((1.0 - self.risk) * p.scenarios.probability @ sure - first)
+        self._bounds(asked, at, left)
+        self.tails = n_s if self.risk > 0.0 else 0  # rows of risk: none where no tail counts
+        self.highs = highs = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
+        highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
+        highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+        cost = np.concatenate([[self.risk], -self.risk / self.tail * p.scenarios.probability])
+        low = np.concatenate([[-INFINITY if self.tails else 0.0], np.zeros(n_s)])
+        high = np.concatenate([[INFINITY if self.tails else 0.0], np.full(n_s, INFINITY)])
+        highs.addCols(1 + n_s, cost, low, high, 0, NOTHING, NOTHING, np.empty(0))
+        bare = np.zeros(n_y, dtype=np.int32)
+        highs.addRows(n_y, np.ones(n_y), np.ones(n_y), 0, bare, NOTHING, np.empty(0))
+        for s in range(self.tails):
+            highs.addRow(-sure[s], INFINITY, 2, np.array([0, 1 + s], dtype=np.int32), np.array([-1.0, 1.0]))
+        limits = self.limit.ravel()
+        bare = np.zeros(len(limits), dtype=np.int32)
+        highs.addRows(len(limits), np.full(len(limits), -INFINITY), limits, 0, bare, NOTHING, np.empty(0))
+
+    def _bounds(self, asked: Asked, at: Decisions, left: Floats | None) -> None:
+        """Write bounds as on_volume, on_revenue (K, W) and limits (late years, K)."""
+        p, rule = self.p, asked.neutrality
+        none = np.zeros(len(p.ways[0]))
+        volume, revenue, stops = [], [], []
+        for d in dependences(p):
+            limit = rule.shares.get(d.dimension)
+            if limit is not None and limit < 1.0:
+                for measure in rule.measures:
+                    volume.append(d.ways - limit if measure == "volume" else none)
+                    revenue.append(d.ways - limit if measure == "revenue" else none)
+            if rule.max_loss is not None and d.dimension in rule.stops:
+                stops.append(d)
+        shares, late = len(volume), max(0, len(p.years) - rule.since)
+        volume += [none] * len(stops)
+        revenue += [none + 1.0 - (rule.max_loss or 0.0)] * len(stops)
+        self.on_volume, self.on_revenue = (np.array(v).reshape(-1, len(none)) for v in (volume, revenue))
+        self.limit = np.zeros((late, len(volume)))
+        if stops:
+            if left is None:
+                left = np.stack([stopped(asked.sure, at, d) for d in stops], axis=1)
+            self.limit[:, shares:] = left[rule.since :]
+
+    def add(self, found: Policy) -> None:
+        """Let a policy take part, a share of its own in each year."""
+        p, n_y, since = self.p, len(self.p.years), self.since
+        self.policies.append(found)
+        money = (p.discount * found.earned).T  # (Y, S)
+        late, kinds = self.limit.shape
+        asked = np.einsum("kw,wy->yk", self.on_volume, found.volume.sum(axis=2))
+        asked += np.einsum("kw,wy->yk", self.on_revenue, found.revenue.sum(axis=2))
+        index, value, start = [], [], [0]
+        for y in range(n_y):
+            bound = n_y + self.tails + (y - since) * kinds + np.arange(kinds if late and y >= since else 0)
+            index.append(np.concatenate([[y], n_y + np.arange(self.tails), bound]))
+            value.append(np.concatenate([[1.0], money[y, : self.tails], asked[y, : len(bound)]]))
+            start.append(start[-1] + len(index[-1]))
+        worth = (1.0 - self.risk) * money @ p.scenarios.probability
+        self.highs.addCols(
+            n_y, worth, np.zeros(n_y), np.full(n_y, INFINITY), start[-1], np.array(start[:-1], dtype=np.int32),
+            np.concatenate(index).astype(np.int32), np.concatenate(value),
+        )  # fmt: skip
+
+    def solve(self) -> tuple[Floats, float, Prices, Floats]:
+        """Return shares (J, Y), the plan's value, prices for the next policy, and what each year is worth at them."""
+        p, n_y, n_s = self.p, len(self.p.years), self.p.scenarios.count
+        self.highs.run()
+        if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            msg = f"mixing policies ended {self.highs.modelStatusToString(self.highs.getModelStatus()).lower()}"
+            raise NotConverged(msg)
+        solution = self.highs.getSolution()
+        dual = np.array(solution.row_dual)
+        weight = np.full(n_s, 1.0 - self.risk)
+        weight[: self.tails] += np.abs(dual[n_y : n_y + self.tails]) / p.scenarios.probability[: self.tails]
+        fee, toll = np.zeros((len(p.ways[0]), n_y)), np.zeros((len(p.ways[0]), n_y))
+        bound = dual[n_y + self.tails :].reshape(self.limit.shape)
+        fee[:, self.since :] = (bound @ self.on_volume).T
+        toll[:, self.since :] = (bound @ self.on_revenue).T
+        share = np.array(solution.col_value)[1 + n_s :].reshape(len(self.policies), n_y)
+        value = self.highs.getInfo().objective_function_value + self.constant
+        return share, value, Prices(weight / (p.scenarios.probability @ weight), fee, toll), dual[:n_y]
