@@ -1,0 +1,71 @@
+// A figure is drawn at the true pixel size of its box, and again when the box changes; text is never scaled.
+import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+import { Directive, directive, PartType, type ElementPart, type PartInfo } from "lit-html/directive.js";
+import { render } from "lit-html";
+
+type Drawn = (width: number, height: number) => SVGTemplateResult;
+
+const drawn = new WeakMap<Element, { draw: Drawn; width: number; height: number }>();
+const watch = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const own = drawn.get(target);
+    if (own && (own.width !== contentRect.width || own.height !== contentRect.height)) {
+      own.width = contentRect.width;
+      own.height = contentRect.height;
+      put(target as HTMLElement, own.draw, own.width, own.height);
+    }
+  }
+});
+
+function put(box: HTMLElement, draw: Drawn, width: number, height: number): void {
+  if (width < 4 || height < 4) return;
+  render(html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" aria-hidden="true"><defs>${HATCH}</defs>${draw(width, height)}</svg>`, box);
+}
+const HATCH = svg`<pattern id="hl" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V5" stroke="var(--ink3)" stroke-width="1" opacity=".55"></path></pattern>`;
+
+class Draws extends Directive {
+  constructor(part: PartInfo) {
+    super(part);
+    if (part.type !== PartType.ELEMENT) throw new Error("a figure is drawn into an element");
+  }
+  override update(part: ElementPart, [draw]: [Drawn]): void {
+    const box = part.element as HTMLElement, old = drawn.get(box);
+    const width = old?.width ?? box.clientWidth, height = old?.height ?? box.clientHeight;
+    drawn.set(box, { draw, width, height });
+    if (!old) watch.observe(box);
+    put(box, draw, width, height);
+  }
+  render(_draw: Drawn): void {}
+}
+const draws = directive(Draws);
+
+/** A figure: a sentence for those who do not see it, and the drawing. */
+export function figure(label: string, draw: Drawn, style = ""): TemplateResult {
+  return html`<div class="fig" role="img" aria-label=${label} style=${style} ${draws(draw)}></div>`;
+}
+
+export type Point = readonly [number, number | null];
+/** "M..L.." through points; a null breaks the line. */
+export function line(points: Iterable<Point>): string {
+  let d = "", pen = "M";
+  for (const [x, y] of points) {
+    if (y === null || !Number.isFinite(y)) { pen = "M"; continue; }
+    d += `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+    pen = "L";
+  }
+  return d;
+}
+export const text = (x: number, y: number, s: string, c = ""): SVGTemplateResult => svg`<text x=${x.toFixed(1)} y=${y.toFixed(1)} class=${c}>${s}</text>`;
+
+/** Round steps for an axis: at most `most` of them. */
+export function ticks(low: number, high: number, most = 4): number[] {
+  const span = high - low || 1, raw = span / Math.max(1, most), power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? 10 * power;
+  const found: number[] = [];
+  for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) found.push(Math.abs(v) < step * 1e-9 ? 0 : v);
+  return found;
+}
+export const decimalsOf = (values: number[]): number => {
+  const step = values.length > 1 ? Math.abs(values[1]! - values[0]!) : 1;
+  return Math.max(0, Math.min(4, -Math.floor(Math.log10(step) + 1e-9)));
+};

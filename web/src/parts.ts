@@ -1,0 +1,42 @@
+// Parts that views share.
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { Room } from "./room";
+import { badge, stateMark, stateName } from "./figures/marks";
+import type { Alarm } from "./shapes";
+import { num, t, when, w } from "./words";
+
+/** A panel: a title, a quiet line, actions, a body. */
+export function panel(title: string, body: unknown, o: { quiet?: unknown; actions?: unknown; body?: string; kind?: string } = {}): TemplateResult {
+  return html`<section class="pn ${o.kind ?? ""}" aria-label=${title}><header><h2>${title}</h2>${o.quiet ? html`<span class="q el">${o.quiet}</span>` : nothing}<span class="grow"></span>${o.actions ?? nothing}</header><div class="body ${o.body ?? ""}">${body}</div></section>`;
+}
+export const empty = (text: string): TemplateResult => html`<p class="empty">${text}</p>`;
+
+const UNITS: Record<string, string> = {
+  million_m3_per_day: w("million m³/d"), million_m3: w("million m³"), million_m3_per_h: w("million m³/h"), bara: w("bar"), bar: w("bar"), mw: w("MW"), mvar: w("Mvar"), deg: w("°"), degc: w("°C"), pu: w("pu"), percent: w("%"),
+};
+/** How a unit is written. */
+export const unit = (u: string | null | undefined): string => (u ? t(UNITS[u] ?? u) : "");
+
+/** A table for those who cannot see a figure, and for copying. */
+export function asTable(label: string, heads: string[], rows: (string | number | null)[][]): TemplateResult {
+  return html`<table class="sr" aria-label=${label}><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${rows.map((r) => html`<tr>${r.map((c) => html`<td>${typeof c === "number" ? num(c, 2) : (c ?? "–")}</td>`)}</tr>`)}</tbody></table>`;
+}
+/** What an alarm says, in the reader's language where it has words. */
+export function alarmText(a: Alarm): string {
+  return a.words ? t(a.words.key, a.words.parameters) : a.text;
+}
+export function alarmRow(a: Alarm, room: Room): TemplateResult {
+  const e = room.live.resolve(a.element);
+  return html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} @click=${() => room.go("alarms", a.id)}>
+    <td style="width:26px">${badge(a.priority, a.state === "unacknowledged")}</td><td class="el" title=${`${alarmText(a)} · ${e?.name ?? ""}`}>${alarmText(a)}${e ? html` <span class="q">· ${e.name}</span>` : nothing}</td>
+    <td class="n" style="width:112px">${a.value === null ? "" : html`${num(a.value, 1)}<span class="u">${unit(a.unit)}</span>`}</td><td class="n q2" style="width:52px">${when(a.began, room.live.snapshot?.time)}</td></tr>`;
+}
+export const state = (s: string): TemplateResult => html`<span class="st">${stateMark(s)}${stateName(s)}</span>`;
+
+/** Quality bits of a live value (serai.telemetry.readings.Quality) as one word. */
+export function quality(bits: number): "good" | "suspect" | "stale" | "bad" {
+  if (bits === 0) return "good";
+  if (bits & (INVALID | OUT_OF_RANGE)) return "bad";
+  return bits & (STALE | NOT_TOPICAL) ? "stale" : "suspect";
+}
+const NOT_TOPICAL = 0x40, INVALID = 0x80, STALE = 0x0100, OUT_OF_RANGE = 0x0200;

@@ -1,0 +1,24 @@
+// What every view may use: the twin, who is signed in, what is chosen, and how to draw again.
+import type { TemplateResult } from "lit-html";
+import type { Live } from "./live";
+import type { Session } from "./shapes";
+
+export const VIEWS = ["overview", "element", "trends", "alarms", "diagnosis", "plan", "health"] as const;
+export type ViewName = (typeof VIEWS)[number];
+
+export interface Room {
+  live: Live;
+  session: Session;
+  view: ViewName;
+  argument: string; // what the address says after the view
+  query: URLSearchParams;
+  go: (view: ViewName, argument?: string, query?: Record<string, string>) => void;
+  draw: () => void; // soon, once for all that has changed
+  say: (text: string) => void; // to the reader, and to a screen reader
+  may: (permission: string) => boolean;
+}
+/** A view draws itself from the room; `keys` are its own single keys. */
+export interface View {
+  draw: (room: Room) => TemplateResult;
+  keys?: Record<string, (room: Room) => void>;
+}
