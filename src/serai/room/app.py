@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 
 from serai.errors import SeraiError
@@ -33,6 +34,10 @@ ROUTERS = (
     session.router, accounts_routes.router, values.router, alarms.router, commands.router, records.router,
     service.router,
 )  # fmt: skip
+# nothing is told to anybody outside, whatever the environment says; figures are at /metrics
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
 LARGEST_BODY = 65_536  # bytes: every body of this API is a form of a few fields
 
 
@@ -68,7 +73,7 @@ def create(desk: Desk, accounts: Accounts, audit: Audit, options: Options | None
         title="Serai control room", version=__version__,
         summary="Live values, alarms, diagnosis and commands of a site",
         openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False,
-        max_body_size=LARGEST_BODY, lifespan=running,
+        max_body_size=LARGEST_BODY, lifespan=running, telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.state.room = room
     refusals.install(app)

@@ -34,7 +34,8 @@ RING = 600  # events kept for those who come back
 WAITING = 256  # of the rest, for one client
 PIECE = 16_384  # bytes given to a connection at a time: what a client that reads nothing can hold of ours
 BEAT_S = 5.0
-SILENT_S = 5.0  # without any event from the desk for so long, ask how it is
+SILENT_S = 2.0  # without any event from the desk for so long, ask how it is
+PATIENCE_S = 2.5  # for that answer; together under 5 s until a lost loop is shown as lost
 AGAIN_S = (0.2, 0.5, 1.0, 2.0)  # waits between attempts to subscribe again
 
 GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"  # RFC 1952: deflate, no name, no time, fastest
@@ -191,13 +192,13 @@ class Hub:
     def _greeted(self, event: Event) -> None:
         """Take the desk's own greeting: where numbers begin, and whether something was missed."""
         began = event.data.get("restarted", False) or not self.sequence
-        self.sequence = max(self.sequence, event.sequence) if not began else event.sequence
         self.began += 1
         for told in self.changed:
             told()
         if began:
             self._ring.clear()
-            self._floor = self.sequence
+            self.newest = {kind: event for kind, event in self.newest.items() if kind == "health"}
+            self.sequence = self._floor = event.sequence
             self._give(hello(self.sequence, resumed=False))
 
     def _give(self, worded: Worded) -> None:
@@ -216,7 +217,7 @@ class Hub:
             except TimeoutError:
                 pass
             try:
-                async with asyncio.timeout(2.0):
+                async with asyncio.timeout(PATIENCE_S):
                     self._tell(await self._desk.health())
             except Exception as error:  # noqa: BLE001 - any failure to answer means one thing here
                 self.fallen(str(error) or "no answer")

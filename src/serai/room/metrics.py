@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from serai.room.room import Room
+    from serai.twin.desk import Plain
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def text(room: Room) -> bytes:
-    """Return all figures in the text format."""
+def text(room: Room, health: Plain) -> bytes:
+    """Return all figures in the text format; `health` as GET health has it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(room))
+    registry.register(Figures(room, health))
     return generate_latest(registry)
 
 
 class Figures(Collector):
     """Yields every figure; what is not known is left out, never zero."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, health: Plain) -> None:
         self._room = room
+        self._health = health
 
     def collect(self) -> Iterable[Metric]:
         """Yield the figures of this moment."""
-        hub = self._room.hub
-        health = hub.newest["health"].data if "health" in hub.newest else {}
+        health = self._health
         yield from _of_room(self._room)
         yield from _of_loop(health.get("loop") or {})
         yield from _of_sources(health.get("sources") or ())

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from serai.accounts import Accounts
 from serai.audit import Audit
+from serai.errors import SeraiError
 from serai.room.events import Hub
 from serai.room.limits import Buckets
 from serai.room.said import Kept, coded
@@ -78,6 +79,14 @@ class Room:
     def forget(self) -> None:
         """Forget what was kept of the loop."""
         self._kept.clear()
+
+    async def health(self) -> Plain:
+        """Return the Health of everything; a loop that does not answer is shown as down."""
+        try:
+            found = await self.ask(self.desk.health())
+        except (SeraiError, TimeoutError) as error:
+            found = self.hub.health_without_loop(str(error) or "no answer")
+        return {**found, "room": self.hub.health_seen()}
 
     async def ask(self, question: Awaitable[T]) -> T:
         """Return the desk's answer; TimeoutError when it takes too long."""

@@ -33,7 +33,7 @@ def plain(data: Any, status: int = 200) -> Response:
 
 def answers(model: Any, *refused: int, arrow: bool = False, status: int = 200) -> dict[str, Any]:
     """Return what a route says of its answers in OpenAPI, for the arguments of its decorator."""
-    found: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in {401, 403, 422, 429, 503, *refused}}
+    found: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (401, 403, 422, 429, 503, *refused)}
     if model is not None:
         found[status] = {"model": model}
     if arrow:

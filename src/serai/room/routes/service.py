@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from serai.errors import AccessRefused, SeraiError
+from serai.errors import AccessRefused
 from serai.room import metrics, shapes
 from serai.room.door import near, needs, open_to_all
 from serai.room.room import Here
@@ -23,11 +23,7 @@ beside = APIRouter(include_in_schema=False)  # not below /api
 @router.get("/health", dependencies=[needs("view")], **answers(shapes.Health))
 async def health(room: Here) -> Response:
     """How loop, sources, history, processes and room do; a loop that does not answer is shown as down."""
-    try:
-        found = await room.ask(room.desk.health())
-    except (SeraiError, TimeoutError) as error:
-        found = room.hub.health_without_loop(str(error) or "no answer")
-    return plain({**found, "room": room.hub.health_seen()})
+    return plain(await room.health())
 
 
 @router.get("/words/{language}", dependencies=[open_to_all()], **answers(None, 404))
@@ -54,4 +50,4 @@ async def figures(request: Request, room: Here) -> Response:
     known = token is not None and hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
     if not known and not near(request.scope):
         raise AccessRefused("forbidden", "figures are for this machine or with a token", "Send it as a bearer token")
-    return Response(metrics.text(room), media_type=metrics.MEDIA)
+    return Response(metrics.text(room, await room.health()), media_type=metrics.MEDIA)

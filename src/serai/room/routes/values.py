@@ -27,13 +27,13 @@ async def case(room: Here) -> Response:
     return plain(await room.ask(room.desk.case()))
 
 
-@router.get("/network", dependencies=[VIEW], **answers(shapes.NetworkShown, 304))
+@router.get("/network", dependencies=[VIEW], **answers(shapes.NetworkShown))
 async def network(request: Request, room: Here) -> Response:
     """All elements; has an ETag."""
     return (await room.kept("network", room.desk.network)).answer(request, KEPT)
 
 
-@router.get("/layout", dependencies=[VIEW], **answers(shapes.Layout, 304))
+@router.get("/layout", dependencies=[VIEW], **answers(shapes.Layout))
 async def layout(request: Request, room: Here) -> Response:
     """The order of all live arrays; has an ETag."""
     return (await room.kept("layout", room.desk.layout)).answer(request, KEPT)
