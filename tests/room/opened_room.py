@@ -94,9 +94,7 @@ async def running(app):
 def served(app, **config):
     """Serve an app on a free port of 127.0.0.1, in a thread; yields the port."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, ws="none", **config)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, ws="none", **config))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     try:
@@ -105,3 +103,46 @@ def served(app, **config):
         server.should_exit = True
         thread.join(10)
         listening.close()
+
+
+def visit(made: Site, *scenes, listening: bool = False):
+    """Run scenes (name, async function of a signed-in client) one after the other in one event loop."""
+
+    async def all_of_them():
+        async with asyncio.timeout(60):
+            if listening:
+                async with running(made.app):
+                    return [await _one(made, *scene) for scene in scenes]
+            return [await _one(made, *scene) for scene in scenes]
+
+    return asyncio.run(all_of_them())
+
+
+async def _one(made: Site, name, scene):
+    async with made.client(name) as client:
+        return await scene(client)
+
+
+def get(path: str, **options):
+    """Return a scene that asks for one path of the API."""
+
+    async def scene(client):
+        return await client.get(API + path, **options)
+
+    return scene
+
+
+def post(path: str, **options):
+    """Return a scene that posts to one path of the API."""
+
+    async def scene(client):
+        return await client.post(API + path, **options)
+
+    return scene
+
+
+def kind(response) -> str:
+    """Return the kind of a refusal, after checking its shape."""
+    error = response.json()["error"]
+    assert set(error) == {"kind", "message", "what_to_do"}
+    return error["kind"]

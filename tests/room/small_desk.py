@@ -187,7 +187,7 @@ class SmallDesk:
 
     # --------------------------------------------------------------------------------------------------------- alarms
 
-    async def alarms(self, state=(), limit=1000):
+    async def alarms(self, state=(), limit=1000):  # noqa: ARG002
         await self._asked("alarms")
         wanted = self._alarm["state"] in state if state else self._alarm["state"] != "normal"
         return [dict(self._alarm)] if wanted else []
@@ -209,7 +209,7 @@ class SmallDesk:
         await self._asked("alarm_figures")
         return {"per_10_min": 0.0}
 
-    def _move(self, id: str, event: str, who: str, why: str, before: tuple[str, ...], after: str) -> dict:  # noqa: A002
+    def _move(self, id, event, who, why, before, after):  # noqa: A002, PLR0917
         alarm = self._one(id)
         if alarm["state"] not in before:
             raise Refused("conflict", f"the alarm is {alarm['state']}", "Look at it again")
@@ -223,7 +223,7 @@ class SmallDesk:
         await self._asked("acknowledge")
         return self._move(id, "acknowledged", who, "", ("unacknowledged", "returned"), "acknowledged")
 
-    async def shelve(self, id, who, minutes, why):  # noqa: A002
+    async def shelve(self, id, who, minutes, why):  # noqa: A002, ARG002
         await self._asked("shelve")
         return self._move(id, "shelved", who, why, ("unacknowledged", "acknowledged", "normal"), "shelved")
 
@@ -231,11 +231,11 @@ class SmallDesk:
         await self._asked("unshelve")
         return self._move(id, "unshelved", who, "", ("shelved",), "unacknowledged")
 
-    async def suppress(self, id, who, why, until):  # noqa: A002
+    async def suppress(self, id, who, why, until):  # noqa: A002, ARG002
         await self._asked("suppress")
         return self._move(id, "suppressed", who, why, ("unacknowledged", "acknowledged", "normal"), "suppressed")
 
-    async def out_of_service(self, id, who, why, permit):  # noqa: A002
+    async def out_of_service(self, id, who, why, permit):  # noqa: A002, ARG002
         await self._asked("out_of_service")
         return self._move(id, "taken out", who, why, ("unacknowledged", "acknowledged", "normal"), "out-of-service")
 
@@ -302,12 +302,12 @@ class SmallDesk:
             raise Refused("conflict", f"the command is {found['state']}", "Propose it again")
         return found
 
-    async def confirm(self, id, who):  # noqa: A002
+    async def confirm(self, id, who):  # noqa: A002, ARG002
         await self._asked("confirm")
         self._command(id)
         raise Refused("denied", "field writes are off at this site", "The case's owner switches them on")
 
-    async def withdraw(self, id, who):  # noqa: A002
+    async def withdraw(self, id, who):  # noqa: A002, ARG002
         await self._asked("withdraw")
         found = self._command(id)
         found["state"] = "withdrawn"

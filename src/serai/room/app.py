@@ -38,7 +38,6 @@ ROUTERS = (
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
-LARGEST_BODY = 65_536  # bytes: every body of this API is a form of a few fields
 
 
 def create(desk: Desk, accounts: Accounts, audit: Audit, options: Options | None = None) -> FastAPI:
@@ -73,7 +72,7 @@ def create(desk: Desk, accounts: Accounts, audit: Audit, options: Options | None
         title="Serai control room", version=__version__,
         summary="Live values, alarms, diagnosis and commands of a site",
         openapi_url=f"{API}/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False,
-        max_body_size=LARGEST_BODY, lifespan=running, telemetry=NO_TELEMETRY,
+        lifespan=running, telemetry=NO_TELEMETRY,
     )  # fmt: skip
     app.state.room = room
     refusals.install(app)

@@ -22,6 +22,7 @@ import structlog
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 
 from serai.accounts import NOBODY, Session
 from serai.errors import AccessRefused, SeraiError
@@ -59,6 +60,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+LARGEST_BODY = 65_536  # bytes: every body of this API is a form of a few fields
 LASTING = "max-age=31536000"  # over TLS: the browser comes back over TLS for a year
 
 
@@ -88,7 +90,7 @@ class Door:
 
         try:
             await self._enter(scope)
-            await self.app(scope, receive, sealed)
+            await self.app(scope, _bounded(receive), sealed)
         except Exception as error:
             if begun:  # the client sees the answer break off
                 refusals.note(error, "fault in the middle of an answer")
@@ -142,6 +144,21 @@ class Door:
         wait = self.room.buckets.wait(f"account {session.name}" if session else f"address {caller}")
         if wait:
             raise AccessRefused("too-fast", "too many requests", "Wait a moment", wait_s=wait)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return a receive that refuses a body beyond the largest, however it is sent."""
+    came = 0
+
+    async def bounded() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > LARGEST_BODY:
+            raise HTTPException(413)
+        return message
+
+    return bounded
 
 
 def _host(header: str) -> str:

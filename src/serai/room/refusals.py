@@ -78,6 +78,7 @@ def _invalid(error: RequestValidationError) -> Response:
 
 def _http(status: int, headers: Mapping[str, str] | None) -> Response:
     kind, message, help_ = {
+        400: ("invalid", "the body is no JSON that can be read", "Send application/json"),
         404: ("unknown", "there is nothing at this address", "/api/v1/openapi.json lists every call"),
         405: ("no-such-method", "this address does not take this method", "/api/v1/openapi.json lists every call"),
         413: ("too-large", "the request is too large", "Send less at once"),
