@@ -221,13 +221,21 @@ def _is_bypassed(system: System, c: Choice, x: Floats) -> bool:
     return False
 
 
-def without(fixed: Mapping[int, Fixed], chosen: Iterable[Choice]) -> dict[int, Fixed]:
-    """Return the fixed columns without those that are chosen."""
-    chosen = list(chosen)
-    gone = {c.column for c in chosen} | {c.shown for c in chosen}
-    opened = {c.element for c in chosen}
-    return {
-        column: f
-        for column, f in fixed.items()
-        if column not in gone and not (f.known.quantity == "open" and f.known.where in opened)
-    }
+def without(system: System, fixed: Mapping[int, Fixed], chosen: Iterable[Choice]) -> dict[int, Fixed]:
+    """Return the fixed columns without those that are chosen, and without what a mode held in their place."""
+    chosen, c = list(chosen), system.equations.columns
+    gone = {one.column for one in chosen} | {one.shown for one in chosen}
+    for one in chosen:
+        if one.known.quantity == "magnitude":  # at a reactive limit the position was held, not the voltage
+            node = system.power.names[one.column - c["magnitude"].first]
+            gone.add(c["position"].index[node])
+    opened = {one.element for one in chosen if one.column != one.shown or one.known.quantity in ("ratio", "open")}
+    held = {k for k, f in fixed.items() if f.known.where in opened and f.known.source.startswith("mode ")}
+    held |= {k for k, f in fixed.items() if f.known.where in opened and f.known.quantity == "open"}
+    return {column: f for column, f in fixed.items() if column not in gone | held}
+
+
+def key(system: System, known: Known) -> tuple[str, str]:
+    """Return what a set-point replaces: all of a station or valve, one quantity of anything else."""
+    kind = system.network.kind_of(known.where)
+    return (known.where, "") if kind in ("compressors", "control_valves") else (known.where, known.quantity)

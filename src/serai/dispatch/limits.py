@@ -149,6 +149,8 @@ def _grid(r: Ranges, system: System, fixed: Mapping[int, Fixed]) -> None:
         column = c["active_power"].index[name]
         if column not in fixed or fixed[column].value != 0.0:  # a unit that stands is not below its smallest output
             r.narrow(column, t["active_power_min"][k], top[k], ("active_power", name))
+        if c["magnitude"].first + g.at(name) in fixed:  # a voltage that is not chosen is let go at a reactive limit
+            continue
         limits = t["reactive_power_min"][k], t["reactive_power_max"][k]
         r.narrow(c["reactive_power"].index[name], *limits, ("reactive_power", name))
 
@@ -255,6 +257,37 @@ def linepack_kept(horizon: Horizon, least: float) -> Row:
         return np.array([total]), coo_array((row, (np.zeros(horizon.n, np.intp), where)), shape=shape).tocsr()
 
     return Row((("linepack at the end", "all pipes"),), np.ones(1), np.full(1, np.inf), least, at)
+
+
+def ramps(horizon: Horizon, most: Mapping[int, tuple[float, tuple[str, str]]]) -> Row | None:
+    """Return the limits |x_t - x_(t-1)| <= most of columns: column -> (most [SI], (quantity, element)).
+
+    The state before the first moment counts as moment 0.
+    """
+    h, before = horizon, horizon.before
+    columns = np.array([c for c in most if h.local[c] >= 0], dtype=np.intp)
+    if not len(columns) or before is None:
+        return None
+    size = np.array([max(most[int(c)][0], 1e-9) for c in columns])
+    names = tuple((f"ramp of {most[int(c)][1][0]}", most[int(c)][1][1]) for c in columns) * h.moments
+    n, local = len(columns), h.local[columns]
+
+    def at(X: Floats) -> tuple[Floats, csr_array]:
+        now = X[:, columns] / size
+        past = np.vstack([before[None, columns] / size, now[:-1]])
+        slope = h.slope(X[:, columns], columns) / size
+        parts = []
+        for t in range(h.moments):
+            row = np.arange(n) + t * n
+            parts.append((row, local + t * h.n, slope[t]))
+            if t:
+                parts.append((row, local + (t - 1) * h.n, -slope[t - 1]))
+        r, c, v = (np.concatenate(k) for k in zip(*parts, strict=True))
+        matrix = coo_array((v, (r, c)), shape=(n * h.moments, h.n * h.moments))
+        return (now - past).ravel(), matrix.tocsr()
+
+    ones = np.ones(len(names))
+    return Row(names, -ones, ones, 1.0, at)
 
 
 def joined(rows: Iterable[Row | None]) -> list[Row]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
+from serai.dispatch.conflict import Limits, conflict
 from serai.dispatch.program import Box, Point, Program, Step
 from serai.errors import NotConverged, SingularSystem
 
@@ -110,6 +111,7 @@ class Found:
     violations  what is broken, the worst first; empty = every limit is kept
     binding     limits with a price, the dearest first
     lawful      whether X solves the exact laws
+    conflict    where violations remain: an irreducible set of limits that cannot hold together near X (`conflict`)
     reason      why it ended
     rounds      linear programs solved
     trail       (value, sum of violations, box) of every accepted state
@@ -122,6 +124,7 @@ class Found:
     lawful: bool
     reason: str
     rounds: int
+    conflict: tuple[Binding, ...] = ()
     trail: tuple[tuple[float, float, float], ...] = ()
     seconds: float = 0.0
 
@@ -368,8 +371,26 @@ class _Search:
         if violations and reason == "optimal":
             reason = "smallest violation near"
         return Found(
-            here.X, here.value, violations, binding, here.lawless == 0.0, reason, used, tuple(self.trail), seconds
+            here.X, here.value, violations, binding, here.lawless == 0.0, reason, used,
+            self._conflict(point) if violations else (), tuple(self.trail), seconds,
         )  # fmt: skip
+
+    def _conflict(self, point: Point) -> tuple[Binding, ...]:
+        """Return the limits of an irreducible conflicting set of the laws as they are linearised here."""
+        n, N = len(self.free), len(point.y)
+        rows = [(r, i) for r in self.task.rows for i in range(len(r.names))]
+        low, high = self.program.row_low - MARGIN, self.program.row_high + MARGIN
+        out = []
+        for side, k in conflict(point, Limits(self.low, self.high, self.box.reach, low, high)):
+            if k >= N:
+                r, i = rows[k - N]
+                limit = float((r.low if side == "low" else r.high)[i]) * r.unit
+                out.append(Binding(*r.names[i], side, limit, 0.0))
+                continue
+            limit = float(self.limit[0 if side == "low" else 1][k // n, int(self.free[k % n])])
+            quantity, element = self._name(k, side)
+            out.append(Binding(quantity, element, side, limit, 0.0, k // n))
+        return tuple(out)
 
     def _name(self, j: int, side: str) -> tuple[str, str]:
         column = int(self.free[j % len(self.free)])

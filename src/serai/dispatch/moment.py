@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dispatch of one steady state."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serai.dispatch.ask import Ask, Plan, task
+from serai.dispatch.choices import Choice, choices, controls, released, setpoints, without
+from serai.dispatch.horizon import Horizon
+from serai.dispatch.sequence import Found, sequence
+from serai.errors import NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
+from serai.known import Known
+from serai.simulate.steady import Run, result_of
+from serai.system import System, override
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.network import Network
+    from serai.simulate.labelled import Result
+    from serai.system import Fixed
+
+    Floats = NDArray[np.float64]
+
+NO_ANSWER = (NotConverged, PhysicsRefused, SingularSystem)
+AGREED = 1e-6  # scaled: how near the confirmed state lies to the one that was searched
+TURNS = 3  # searches at most, each with the modes that the last confirmation found
+
+
+class Moment:
+    """One steady state: search, then confirmation by the exact laws with all their modes.
+
+    own           the Knowns before; setpoints those chosen
+    before, after (Result, state) with them; None where the laws have no answer (`refusal` says why for `after`)
+    """
+
+    def __init__(self, ask: Ask, hour: float | None, also: Sequence[Known] = ()) -> None:
+        """Search and confirm."""
+        self.ask, self.hour = ask, hour
+        net = ask.network
+        own = override(net, override(net, net.knowns(hour), ask.knowns), also)
+        self.own = own if "generation" not in ask.groups else own + units_apart(net, own)
+        self.commands: tuple[()] = ()
+        self.refusal = ""
+        self.system, run = System(net, self.own, cell=ask.cell), None
+        try:
+            run = Run(self.system)
+            x = run.solve(cold=True).x
+            self.before: tuple[Result, Floats] | None = (result_of(net, self.system, x[None, :], run), x)
+        except NO_ANSWER:
+            self.before, x = None, self.system.equations.columns.start()
+        self.goal = ask.goal(self.system)
+        self._search(x, run)
+
+    def _search(self, x: Floats, run: Run | None) -> None:
+        deadline = time.perf_counter() + self.ask.seconds
+        fixed = self.system.fix() if run is None else run.modes.fixed
+        for _ in range(TURNS):
+            self._once(x, fixed, max(1.0, deadline - time.perf_counter()))
+            self.after = self._confirm()
+            if self.after is None:
+                return
+            x = self.after[1]
+            c = self.system.equations.columns
+            off = np.abs(x - self.found.X[0]) / c.scales()
+            steady = [c[q].span for q in ("pressure", "magnitude", "flow") if q in c]
+            if max((float(off[s].max()) for s in steady), default=0.0) < AGREED or self.confirmed is None:
+                return
+            fixed = dict(self.confirmed.modes.fixed)  # other modes hold there: search again
+
+    def _once(self, x: Floats, fixed: dict[int, Fixed], seconds: float) -> None:
+        given = released(self.ask.network, self.own, self.ask.groups)
+        for inner in (True, False):
+            self.chosen = _open(
+                choices(self.system, given, self.ask.terminal_bounds(), inner=inner), self.system, fixed
+            )
+            try:
+                self.horizon = Horizon(self.system, [without(self.system, fixed, self.chosen)], controls(self.chosen))
+                break
+            except NotClosed:
+                if not inner:
+                    raise
+        value = {c.column: float(fixed[c.column].value) for c in self.chosen if c.column in fixed}
+        plan = Plan([self.chosen], [value], [self.own])
+        made = task(self.ask, self.horizon, plan, self.horizon.states(x))
+        self.found: Found = sequence(made, seconds=seconds, accuracy=self.ask.accuracy, told=self.ask.told)
+        self.setpoints = setpoints(self.system, self.chosen, self.found.X[0], value)
+
+    def _confirm(self) -> tuple[Result, Floats] | None:
+        """Solve the exact laws with the set-points as Knowns, from the tables on."""
+        net = self.ask.network
+        self.confirmed: Run | None = None
+        try:
+            system = System(net, override(net, self.own, self.setpoints), cell=self.ask.cell)
+            run = Run(system)
+            try:
+                state = run.solve(cold=True).x
+            except NO_ANSWER:
+                run = Run(system)
+                run.closed.x[:] = self.found.X[0]
+                run.closed.set_known(run.modes.fixed)
+                state = run.solve().x
+            self.confirmed = run
+            return result_of(net, system, state[None, :], run), state
+        except SeraiError as error:
+            self.refusal = str(error)
+            return None
+
+
+def _open(chosen: list[Choice], system: System, fixed: dict[int, Fixed]) -> list[Choice]:
+    """Return the choices without stations and valves that a mode has closed: no flow passes them."""
+    c, out = system.equations.columns, []
+    for one in chosen:
+        if system.network.kind_of(one.element) in ("compressors", "control_valves"):
+            flow = fixed.get(c.find("flow", one.element))
+            if flow is not None and flow.value == 0.0:
+                continue
+        out.append(one)
+    return out
+
+
+def units_apart(network: Network, own: Sequence[Known]) -> list[Known]:
+    """Return set-points for all but the first of several units that swing at one bus, so that each can be chosen."""
+    t = network.active("generators")
+    given = {k.where for k in own if k.quantity == "active_power"}
+    seen: set[str] = set()
+    out = []
+    for k, name in enumerate(t.names):
+        if name in given:
+            continue
+        bus = str(t["bus"][k])
+        if bus in seen:
+            low, high = (float(np.nan_to_num(t[c][k])) for c in ("active_power_min", "active_power_max"))
+            out.append(Known("active_power", name, (low + high) / 2.0, source="dispatch"))
+        seen.add(bus)
+    return out
