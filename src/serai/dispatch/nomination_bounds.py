@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENDLESS = 1e5  # kg/s: more than any network carries
 ROUNDS = 30
+MOVED = 1e-3  # u counts bars, m kg/s: what is not worth another round
+FIXED = 1e-9  # kg/s
 
 
 @dataclass
@@ -113,16 +115,24 @@ def first_bounds(task: Task, fixed: Floats, slack: float) -> Bounds:
 
 
 def propagate(task: Task, bounds: Bounds, tied: list[Chain]) -> None:
-    """Narrow potentials and flows along pipes and losses until nothing moves; in place."""
+    """Narrow potentials and flows along pipes and losses until nothing moves; in place.
+
+    An edge is looked at again when one of its ranges has moved since; densities are those at the start of a round.
+    """
+    seen: dict[int, tuple[float, ...]] = {}
+    passive = [(k, e) for k, e in enumerate(task.edges) if e.kind in ("pipe", "drag", "constant", "short")]
     for _ in range(ROUNDS):
         before = bounds.u.copy(), bounds.m.copy()
-        for k, e in enumerate(task.edges):
-            if e.kind in ("pipe", "drag", "constant", "short"):
-                _narrow(task, bounds, k, e)
+        rho = task.fluid.rho(task.fluid.p(bounds.u))
+        for k, e in passive:
+            state = (*bounds.u[e.start], *bounds.u[e.end], *bounds.m[k])
+            if seen.get(k) != state:
+                _narrow(task, bounds, k, rho)
+                seen[k] = (*bounds.u[e.start], *bounds.u[e.end], *bounds.m[k])
         for c in tied:
             _share(bounds, c)
         moved = max(float(np.max(np.abs(a - b))) for a, b in zip(before, (bounds.u, bounds.m), strict=True))
-        if bounds.empty() or moved < 1e-3:  # noqa: PLR2004 - u counts bars, m kg/s
+        if bounds.empty() or moved < MOVED:
             return
 
 
@@ -135,48 +145,45 @@ def _share(bounds: Bounds, c: Chain) -> None:
         bounds.m[k] = sorted((s * low + o, s * high + o)) if low <= high else (s * low + o, s * high + o)
 
 
-def _narrow(task: Task, bounds: Bounds, k: int, e: Edge) -> None:
-    """Narrow both ends and the flow of one edge by the drop that its law allows."""
+def _narrow(task: Task, bounds: Bounds, k: int, rho: Floats) -> None:
+    """Narrow both ends and the flow of one edge by the drop that its law allows; rho (n, 2) [kg/m3] of all nodes."""
+    e = task.edges[k]
     ua, ub, m = bounds.u[e.start], bounds.u[e.end], bounds.m[k]
-    least, most = drops(task, bounds, k)
+    extra = _lifted(task, bounds, e, rho) if e.kind == "pipe" else (0.0, 0.0)
+    least, most = _drops(task, e, m, float(max(rho[e.start, 1], rho[e.end, 1])))
+    least, most = least + extra[0], most + extra[1]
     ua[0], ua[1] = max(ua[0], ub[0] + least), min(ua[1], ub[1] + most)
     ub[0], ub[1] = max(ub[0], ua[0] - most), min(ub[1], ua[1] - least)
-    if e.kind == "pipe" and m[1] > m[0]:
-        extra = lifted(task, bounds, e)
+    if e.kind == "pipe" and m[1] - m[0] > FIXED:
         m[0] = max(m[0], inverse(e, float(ua[0] - ub[1]) - extra[1], up=False))
         m[1] = min(m[1], inverse(e, float(ua[1] - ub[0]) - extra[0], up=True))
 
 
-def drops(task: Task, bounds: Bounds, k: int) -> tuple[float, float]:
-    """Return least and most of u_start - u_end along an edge, given the range of its flow."""
-    e = task.edges[k]
-    low, high = (float(x) for x in bounds.m[k])
-    if e.kind == "short":
-        return 0.0, 0.0
+def _drops(task: Task, e: Edge, m: Floats, dense: float) -> tuple[float, float]:
+    """Return least and most of u_start - u_end that the flow m (2,) causes; `dense` [kg/m3] is not exceeded there."""
     if e.curve is None:
-        return -np.inf, np.inf
-    a, b = (float(x) for x in e.curve(np.array([low, high])))
+        return 0.0, 0.0
+    a, b = (float(x) for x in e.curve(m))
     if e.kind == "pipe":
-        extra = lifted(task, bounds, e)
-        return a + extra[0], b + extra[1]
-    if e.kind == "constant":  # xi times a density between both ends
-        top = e.loss / task.fluid.reference * float(task.fluid.rho(task.fluid.p(bounds.u[[e.start, e.end], 1].max())))
-        return min(0.0, a * top), max(0.0, b * top)
-    return min(0.0, a), max(0.0, b)
+        return a, b
+    scale = e.loss / task.fluid.reference * dense if e.kind == "constant" else 1.0
+    return min(0.0, a * scale), max(0.0, b * scale)
 
 
-def lifted(task: Task, bounds: Bounds, e: Edge) -> tuple[float, float]:
+def _lifted(task: Task, bounds: Bounds, e: Edge, rho: Floats) -> tuple[float, float]:
     """Return least and most of u_start - u_end beyond the drag: height, and a temperature of its own."""
     if e.height == 0.0 and e.own is None:
         return 0.0, 0.0
-    own, ref = e.own or task.fluid, task.fluid.reference
+    ref = task.fluid.reference
     parts = []
     for node, sign in ((e.start, 1.0), (e.end, -1.0)):
-        u = bounds.u[node] if e.own is None else np.linspace(*bounds.u[node], 17)
+        if e.own is None:
+            off = rho[node] ** 2 * (-sign * e.height / (2.0 * ref))  # monotone: both ends tell
+            parts.append((float(off.min()), float(off.max())))
+            continue
+        u = np.linspace(*bounds.u[node], 17)
         p = task.fluid.p(u)
-        off = own.rho(p) ** 2 * (-sign * e.height / (2.0 * ref))  # monotone: both ends tell
-        if e.own is not None:
-            off = off + own.u(p) * own.reference / ref - u
+        off = (e.own.u(p) * e.own.reference - sign * e.height * e.own.rho(p) ** 2 / 2.0) / ref - u
         pad = padding(off)
         parts.append((float(off.min()) - pad, float(off.max()) + pad))
     return parts[1][0] - parts[0][1], parts[1][1] - parts[0][0]

@@ -94,9 +94,15 @@ class Program:
         h.passModel(lp)
         return h
 
-    def solve(self, seconds: float = INFINITY, *, options: Mapping[str, Any] | None = None) -> Answer:
-        """Solve within a time limit [s]."""
+    def solve(
+        self, seconds: float = INFINITY, *, options: Mapping[str, Any] | None = None, start: Floats | None = None
+    ) -> Answer:
+        """Solve within a time limit [s], from a point (n,) that keeps all rows if there is one."""
         h = self.highs()
+        if start is not None:
+            point = highspy.HighsSolution()
+            point.col_value = start.tolist()
+            h.setSolution(point)
         for option, value in {"time_limit": max(0.05, seconds), **(options or {})}.items():
             h.setOptionValue(option, value)
         return answer(h, whole=bool(self.whole))

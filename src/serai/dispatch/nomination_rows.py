@@ -15,7 +15,7 @@ import numpy as np
 
 from serai.dispatch.nomination_bounds import Bounds, Chain
 from serai.dispatch.nomination_curves import Band, Line, band, outside, sampled
-from serai.dispatch.nomination_model import BAR
+from serai.dispatch.nomination_model import BAR, HIGHEST
 from serai.dispatch.nomination_program import INFINITY, Program
 
 if TYPE_CHECKING:
@@ -235,30 +235,35 @@ class Rows:
         )
 
     def _drag(self, k: int, e: Edge) -> None:
-        """rho_in (p1 - p2) = k m|m|: u1 - u2 lies between (least density ratio) k m|m| and k m|m|."""
+        """rho_in (p1 - p2) = k m|m| = Y: u1 - u2 is at most Y, and at least what Y costs at the lowest inlet pressure."""
         assert e.curve is not None  # noqa: S101 - drags have one
-        t, terms = self.task, [(self.u[e.start], 1.0), (self.u[e.end], -1.0)]
-        m = self.bounds.m[k]
-        lost = float(np.max(np.abs(e.curve(m))))
-        share = 0.0
-        if m[0] >= 0.0 or m[1] <= 0.0:
-            inlet = float(self.bounds.u[e.start if m[0] >= 0.0 else e.end, 0])
-            p = float(t.fluid.p(inlet))
-            rho = float(t.fluid.rho(p))
-            low = p - lost * t.fluid.reference / rho
-            share = float(t.fluid.rho(low)) / rho if low > 0.0 else 0.0
-            share = share * (1.0 - 1e-6) if share < 1.0 else 1.0
-        forward, backward = m[0] >= 0.0, m[1] <= 0.0
         whole = e.curve
-        thin = replace(e, curve=lambda x: max(share, 0.0) * whole(x))
-        if forward:
-            self._curve(k, thin, [], [(terms, 0.0)])
-            self._curve(k, e, [(terms, 0.0)], [])
-        elif backward:
-            self._curve(k, thin, [(terms, 0.0)], [])
-            self._curve(k, e, [], [(terms, 0.0)])
-        else:  # the direction is open: only its largest loss either way
-            self.program.row(terms, -lost, lost)
+        terms: Terms = [(self.u[e.start], 1.0), (self.u[e.end], -1.0)]
+
+        def least(x: Floats) -> Floats:
+            y = whole(x)
+            return np.where(x >= 0.0, self._thinned(e.start, np.abs(y)), y)
+
+        def most(x: Floats) -> Floats:
+            y = whole(x)
+            return np.where(x >= 0.0, y, -self._thinned(e.end, np.abs(y)))
+
+        self._curve(k, replace(e, curve=least), [], [(terms, 0.0)])
+        self._curve(k, replace(e, curve=most), [(terms, 0.0)], [])
+
+    def _thinned(self, inlet: int, y: Floats) -> Floats:
+        """Return the drop in u of drags y [u] when their inlet has the lowest pressure that it may have.
+
+        The drop over y is the mean density over that at the inlet: it falls with the pressure of the inlet, and is never
+        below the mean from nothing to the inlet, about a half.
+        """
+        f = self.task.fluid
+        p = float(f.p(self.bounds.u[inlet, 0]))
+        rho = float(f.rho(p))
+        low = p - y * f.reference / rho
+        places = np.linspace(BAR, HIGHEST + 70.0 * BAR, 200)
+        half = float(np.min(f.u(places) * f.reference / (f.rho(places) * places))) * (1.0 - 1e-4)
+        return np.where(low > 0.0, np.maximum(f.u(p) - f.u(np.maximum(low, 0.0)), half * y), half * y) * (1.0 - 1e-9)
 
     def _constant(self, k: int, e: Edge) -> None:
         """p1 - p2 = xi sgn(m): u1 - u2 is xi times a density between both ends; nothing is sure of a tiny flow."""

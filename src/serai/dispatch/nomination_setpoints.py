@@ -18,14 +18,15 @@ from scipy.sparse import coo_array, csr_array
 from serai.dispatch.horizon import Horizon
 from serai.dispatch.limits import Ranges, Row, ranges
 from serai.dispatch.nomination_machines import Adiabatic
+from serai.dispatch.nomination_rows import DEVICES
 from serai.dispatch.sequence import Found, Task as Search, sequence
 from serai.errors import SeraiError
 from serai.known import Known
-from serai.simulate.steady import steady
+from serai.simulate.steady import Run, result_of, steady
 from serai.system import System, override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -84,16 +85,23 @@ def attempt(task: Task, point: Point, stations: Mapping[str, Envelope], *, secon
     try:
         closed = _Closed(task, point)
         found = sequence(closed.search(stations), seconds=seconds, rounds=40)
-        knowns = closed.knowns(found)
-        return confirm(task, knowns, stations)
+        return confirm(task, closed.knowns(found), stations, near=dict(zip(closed.names(), found.X[0], strict=True)))
     except SeraiError as error:
         return Tried((), None, (), {}, str(error))
 
 
-def confirm(task: Task, knowns: tuple[Known, ...], stations: Mapping[str, Envelope]) -> Tried:
-    """Give set-points to the exact laws and look at every limit."""
+def confirm(
+    task: Task,
+    knowns: tuple[Known, ...],
+    stations: Mapping[str, Envelope],
+    near: Mapping[tuple[str, str], float] | None = None,
+) -> Tried:
+    """Give set-points to the exact laws, with their modes and their certificate, and look at every limit.
+
+    near  (quantity, element) -> value of a state from which the laws are solved; not given = anew
+    """
     try:
-        result = steady(task.network, knowns)
+        result = _steady(task, knowns, near) if near else steady(task.network, knowns)
     except SeraiError as error:
         return Tried(knowns, None, (), {}, str(error))
     broken = [
@@ -102,6 +110,18 @@ def confirm(task: Task, knowns: tuple[Known, ...], stations: Mapping[str, Envelo
     ]
     more, machines = _beyond(task, result, stations)
     return Tried(knowns, result, tuple(sorted([*broken, *more], key=lambda b: -b.share)), machines)
+
+
+def _steady(task: Task, knowns: tuple[Known, ...], near: Mapping[tuple[str, str], float]) -> Result:
+    """Return what `steady` returns, from a state near its answer."""
+    net = task.network
+    system = System(net, override(net, net.knowns(), knowns))
+    run = Run(system)
+    c = system.equations.columns
+    names = [(b.quantity, name) for b in c.blocks.values() for name in b.names]
+    x = np.array([near.get(name, start) for name, start in zip(names, c.start(), strict=True)])
+    run.close(run.modes.fixed, x)
+    return result_of(net, system, run.solve().x[None, :], run)
 
 
 def _beyond(task: Task, result: Result, stations: Mapping[str, Envelope]) -> tuple[list[Broken], dict[str, str]]:
@@ -152,6 +172,7 @@ class _Closed:
     def __init__(self, task: Task, point: Point) -> None:
         self.task, self.point = task, point
         self.p = task.fluid.p(point.u)
+        self.modes = dict(point.modes)
         self.given = [*task.knowns, *self._swings(), *self._devices(), *self._free()]
         network = task.network
         self.base = [k for k in network.knowns() if k.quantity not in ("supply", "withdrawal", "pressure")]
@@ -168,8 +189,8 @@ class _Closed:
                 k = group[k]
             return k
 
-        for e in t.edges:
-            if self.point.modes.get(e.element, "open") != "closed":
+        for e in t.edges:  # the losses in the piping of a closed station stay where they are
+            if e.kind not in DEVICES or self.modes[e.element] != "closed":
                 group[find(e.start)] = find(e.end)
         node = {n: k for k, n in enumerate(t.names)}
         taps: dict[int, list[tuple[float, str, int]]] = {}
@@ -179,12 +200,43 @@ class _Closed:
                 at = node[str(table["node"][row])]
                 size = np.inf if name == t.swing else abs(float(t.draw[at, 0]))
                 taps.setdefault(find(at), []).append((size, name, at))
-        out = []
-        for those in taps.values():
-            size, name, at = max(those)
-            if size > 0.0:
-                out.append(Known("pressure", name, float(self.p[at]), source="nomination check"))
-        return out
+        self._hang(group, find, set(taps))
+        return [Known("pressure", n, float(self.p[at]), source="nomination check") for _, n, at in map(max, taps.values())]
+
+    def _hang(self, group: list[int], find: Callable[[int], int], tapped: set[int]) -> None:
+        """Join every part without any tap to one of its neighbours: it carries nothing, but has a pressure.
+
+        Valves before control valves and stations; a control valve whose limits the pressure beside it would break is
+        active instead of open.
+        """
+        t = self.task
+        shut = [e for e in t.edges if e.kind in DEVICES and self.modes[e.element] == "closed"]
+        for e in sorted(shut, key=lambda e: ("valve", "check", "control", "station").index(e.kind)):
+            a, b = find(e.start), find(e.end)
+            if a == b or (a in tapped) == (b in tapped):
+                continue
+            beside, part = (e.start, b) if a in tapped else (e.end, a)
+            nodes = [k for k in range(len(group)) if find(k) == part]
+            mode, pressure = self._hung(e, nodes, beside)
+            if mode:
+                self.modes[e.element] = mode
+                self.p[nodes] = pressure
+                group[part] = a if a in tapped else b
+
+    def _hung(self, e: Edge, nodes: list[int], beside: int) -> tuple[str, float]:
+        """Return the mode in which an element joins a part to the node beside it, and the pressure there; "" = none."""
+        t, here = self.task, float(self.p[beside])
+        top, bottom = float(t.high[nodes].min()), float(t.low[nodes].max())
+        inlet, outlet = bottom, np.inf
+        if e.kind in ("control", "station"):
+            table = t.network.active("control_valves" if e.kind == "control" else "compressors")
+            inlet, outlet = (float(table[c][e.row]) for c in ("pressure_in_min", "pressure_out_max"))
+        if max(inlet, bottom) <= here <= min(outlet, top) or e.kind in ("valve", "check"):
+            return "open", here
+        lower = min(top, outlet)
+        if e.kind == "control" and beside == e.start and here >= inlet and bottom <= lower <= here:
+            return "active", max(bottom, 0.5 * lower)
+        return "", here
 
     def _devices(self) -> list[Known]:
         """Return the set-points of valves, control valves and stations; of a ring of active ones, one holds a flow."""
@@ -210,7 +262,7 @@ class _Closed:
         return out
 
     def _mode(self, e: Edge) -> str:
-        mode = self.point.modes.get(e.element, "open")
+        mode = self.modes.get(e.element, "open")
         if e.kind == "station" and mode == "active" and self.p[e.end] / self.p[e.start] < 1.0 + 1e-5:  # noqa: PLR2004
             return "open"
         return mode
@@ -306,6 +358,10 @@ class _Closed:
         for column, f in fixed.items():
             x[column] = f.value
         return np.asarray(x, float)
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return quantity and element of every column."""
+        return [(b.quantity, name) for b in self.system.equations.columns.blocks.values() for name in b.names]
 
     def knowns(self, found: Found) -> tuple[Known, ...]:
         """Return the Knowns that a search ended with."""

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 PIECES = 6  # most pieces of one chain
 FINE = 0.15  # u, about bar: error of a chain's losses below which it is not cut further
 NARROW = 0.05  # kg/s: a chain is not tightened further
+SHUTTING = 10.0  # s for the search of devices that need not stand open
 STEPS = (5.0, 20.0, 80.0)  # bar: by which limits are widened to see how far they must be broken
-EARNEST = 1e3  # weight of the slack against what is only wished: margin, few machines
+RUNNING, STANDING = 0.02, 0.003  # what an active and an open device cost beside a whole margin
 PROVEN = 1e-3  # bar: a bound below it proves nothing
 
 
@@ -188,14 +189,25 @@ class Relaxation:
         rows = self.rows(0.0)
         p = rows.program
         p.cost[rows.margin] = -1.0
-        for modes in rows.modes.values():
-            if "active" in modes:
-                p.cost[modes["active"]] = 0.02
+        for modes in rows.modes.values():  # few machines, and no rings through which gas could flow either way
+            for mode, column in modes.items():
+                p.cost[column] = RUNNING if mode == "active" else STANDING
         for choice in excluded:
             _exclude(rows, choice)
         found = p.solve(self.left, options={"mip_rel_gap": 0.02, "mip_abs_gap": 0.05})
         self.ended = found.status
-        return self.read(rows, found) if len(found.x) else None
+        return self.read(rows, self._shut(rows, found)) if len(found.x) else None
+
+    def _shut(self, rows: Rows, found: Answer) -> Answer:
+        """Shut what need not stand open, the active devices as they are: gas then has one way, and its flow one value."""
+        p, x = rows.program, found.x
+        p.low[rows.margin] = float(x[rows.margin]) * (1.0 - 1e-6) - 1e-6
+        p.cost[rows.margin] = 0.0
+        for modes in rows.modes.values():
+            if "active" in modes:
+                p.low[modes["active"]] = p.high[modes["active"]] = round(float(x[modes["active"]]))
+        fewer = p.solve(min(0.2 * self.left, SHUTTING), start=x)
+        return fewer if len(fewer.x) else found
 
     def read(self, rows: Rows, found: Answer) -> Point:
         """Turn columns into a point."""
