@@ -16,7 +16,8 @@ from serai.cli.command import Settings
 from serai.cli.decide import plan
 from serai.cli.diagnose import diagnose, place
 from serai.cli.network import check, convert
-from serai.cli.simulate import outages, replay, run, steady
+from serai.cli.run import run
+from serai.cli.simulate import outages, replay, steady
 from serai.cli.state import estimate
 from serai.cli.telemetry import collect, field
 

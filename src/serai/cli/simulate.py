@@ -25,22 +25,15 @@ CHUNK = 128  # outages between two looks at the clock: examined together, about 
 WHOLE, LEAST = 11.0, 2.0  # s: outages fill what the day leaves of the first, and have at least the second
 
 
-@guarded
-def run(  # noqa: PLR0917 - each is an option of its own
-    case: Case,
-    report: Annotated[bool, typer.Option("--report", help="Write report.html too.")] = False,
-    day: Day = None,
-    hours: Annotated[float, typer.Option(help="Length of the day.")] = 24.0,
-    step: Annotated[str, typer.Option(help="Time step: 15min, 60s, 1h.")] = "15min",
-    out: Annotated[Path, typer.Option(help="Folder of the results; a folder per case is made in it.")] = Path("out"),
-    outage_time: Annotated[
-        float | None, typer.Option(help="Seconds for single outages; 0 = none, not given = a few.", min=0.0)
-    ] = None,
-) -> None:
-    """Simulate a day of gas and power together, examine outages, write day.nc and the report."""
+def report_day(case: str, report: bool, asked: tuple[str | None, float, str, Path, float | None]) -> None:
+    """Simulate a day of gas and power together, examine outages, write day.nc and the report.
+
+    asked  day, hours, step, folder of the results, seconds for outages (None = a few, 0 = none)
+    """
     from serai.network import read
     from serai.simulate import transient
 
+    day, hours, step, out, outage_time = asked
     network = read(case, day=day)
     with progress("day") as done:
         result = transient(network, hours=hours, step=step, progress=done)

@@ -138,6 +138,11 @@ class Commands:
         state = "done" if answer.accepted else "failed"
         return self.shown(self._keep(replace(p, state=state, refused_because=answer.reason or None), now, who))
 
+    def done(self) -> list[Known]:
+        """Return what was commanded and done, oldest first."""
+        told = [p for p in self._all.values() if p.state == "done"]
+        return [Known(p.command.quantity, p.command.where, p.value, source=f"command {p.id}") for p in told]
+
     def withdraw(self, id_: str, who: str, now: float) -> dict[str, Any]:
         """Take back a command that was not sent."""
         p = self._one(id_, now)

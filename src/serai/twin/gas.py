@@ -58,13 +58,13 @@ class GasSeen:
     e: Floats
 
     def at(self, time: float, scan: float) -> Floats:
-        """Return the values at a time [s since 1970 UTC] up to one scan later (n_key,)."""
-        share = min(max((time - self.time) / scan, 0.0), 1.0)
+        """Return the values at a time [s since 1970 UTC] up to two scans later, on a straight line (n_key,)."""
+        share = min(max((time - self.time) / scan, 0.0), 2.0)
         return np.asarray((1.0 - share) * self.values + share * self.after)
 
     def linepack_at(self, time: float, scan: float) -> float:
         """Return the linepack [kg] at a time."""
-        share = min(max((time - self.time) / scan, 0.0), 1.0)
+        share = min(max((time - self.time) / scan, 0.0), 2.0)
         return (1.0 - share) * self.linepack[0] + share * self.linepack[1]
 
 

@@ -56,11 +56,10 @@ def healthy(twin: Twin, now: float) -> dict[str, Any]:
 
 def sources(twin: Twin, now: float) -> list[dict[str, Any]]:
     """Return how every link does."""
-    if twin.around.links is None:
+    if twin.links is None:
         return []
-    seen = twin.around.links.look()
     out = []
-    for link in seen.links:
+    for link in twin.links.links:
         quiet = isfinite(link.age) and link.age > QUIET + 60.0
         status = "down" if not link.up else "late" if quiet or link.silent == link.tags > 0 else "up"
         out.append({

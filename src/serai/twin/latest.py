@@ -54,6 +54,7 @@ class Latest:
         self.stale = (np.array(stale) * MICROSECONDS).astype(np.int64)
         self.taken = self.late = 0
         self._of = np.empty(0, np.intp)
+        self._begun = np.iinfo(np.int64).max
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -78,11 +79,13 @@ class Latest:
         return int(time.max())
 
     def quality_at(self, now: int) -> NDArray[np.uint16]:
-        """Return the quality of every tag at a time [µs]: STALE where it is overdue or never came (n_tag,)."""
+        """Return the quality of every tag at a time [µs]: STALE where it is overdue (n_tag,).
+
+        What never came is overdue when it would have come, counted from the first look.
+        """
+        self._begun = min(self._begun, now)
         quality = self.quality.copy()
-        overdue = np.ones(len(self), bool)
-        there = self.time != NEVER
-        overdue[there] = now - self.time[there] > self.stale[there]
+        overdue = now - np.maximum(self.time, self._begun) > self.stale
         quality[overdue] |= np.uint16(Quality.STALE)
         return quality
 

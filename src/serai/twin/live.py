@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +27,7 @@ from serai.twin.twin import Around, Twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from serai.network import Network
     from serai.telemetry.endpoints import Endpoint
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 WAITING = 300.0  # s that the loop waits for a file of endpoints
 CATCH_UP = 10.0  # periods that the clock of the beats may be behind before it jumps
 RETRY = (0.5, 2.0)  # s between tries to reach a station: a field that comes back is heard within seconds
+PROCESSES = "processes.json"  # written by the supervisor
 CHATTY = ("asyncua", "pymodbus", "pymodbus.logging", "aiomqtt", "mqtt", "amqtt")
 
 
@@ -120,10 +122,11 @@ async def live(
             if ended.is_set():
                 return
             if judge is not None:
-                take_up(judge, place.memory)  # type: ignore[arg-type]  # a Course can be saved and restored
+                take_up(judge, place.memory)
             loop = Loop(network, collector.register, judge, settings=settings)
             around = Around(
-                links=collector, history=Stored(store, collector), store=store, archive=place.history,
+                links=collector, processes=_processes(place.folder), history=Stored(store, collector), store=store,
+                archive=place.history,
                 folder=place.folder, send=collector, writes=writes, slow=Slow(),
             )  # fmt: skip
             twin = Twin(loop, around)
@@ -134,6 +137,19 @@ async def live(
             collector.end()
             await asyncio.gather(collecting, return_exceptions=True)
             await bus.close()
+
+
+def _processes(folder: Path) -> Callable[[], list[dict[str, Any]]]:
+    """Return what reads how the other processes do, as the supervisor says it in a file."""
+
+    def read() -> list[dict[str, Any]]:
+        try:
+            said = json.loads((folder / PROCESSES).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [p for p in said["processes"] if p["name"] != "loop"] if isinstance(said, dict) else []
+
+    return read
 
 
 async def _unless(ended: asyncio.Event, making: asyncio.Task[Judge | None]) -> Judge | None:
@@ -197,6 +213,6 @@ async def _keep(twin: Twin, path: Path) -> None:
 async def _save(twin: Twin, path: Path) -> None:
     """Save what the diagnosis remembers, between two of its scans."""
     judge = twin.loop.judge
-    if judge is not None and hasattr(judge, "save"):
+    if judge is not None:
         with contextlib.suppress(SeraiError):
             await asyncio.to_thread(twin.loop.beside_diagnosis, lambda: keep(judge, path))

@@ -35,12 +35,15 @@ from serai.twin.residuals import residuals, unobservable
 from serai.twin.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from serai.diagnose.course import Incident
+    from serai.diagnose import Diagnosis
+    from serai.diagnose.incident import Incident
     from serai.diagnose.leaks import Watch
+    from serai.diagnose.minutes import Minutes
+    from serai.known import Known as Given
     from serai.network import Network
     from serai.network.instruments import Instrument
     from serai.telemetry.readings import Readings, Register
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MOST = 400_000  # readings that wait for the diagnosis; then the oldest are left out, and counted
-GRACE = 8.0  # s behind its minute after which a gas scan without readings is predicted
+GRACE = 8.0  # s: a scan of a minute is closed half a minute after it; one that is later by this did not come
 ESTIMATE, PREDICTION, MEASURED, UNKNOWN = "e", "p", "m", "-"  # letters of `source`
 
 
@@ -56,9 +59,19 @@ class Judge(Protocol):
     """Diagnosis over time, as `serai.diagnose.course.Course` is."""
 
     watch: Watch | None
+    minutes: Minutes
+    last: Diagnosis | None
 
-    def scan(self, readings: Readings) -> tuple[Incident, ...]:
-        """Take readings; return all incidents that are open."""
+    def scan(self, readings: Readings, shown: Iterable[Given] | None = None) -> tuple[Incident, ...]:
+        """Take readings, and what is shown to the control room; return all incidents that are open."""
+        ...
+
+    def save(self) -> dict[str, Any]:
+        """Return all that it remembers, plain."""
+        ...
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up what `save` returned; SeraiError when it is of other meters."""
         ...
 
 
@@ -115,6 +128,7 @@ class Loop:
     register  numbers of the tags in the batches that come
 
     timing, counts, latest, layout   for those who look;  known  of the last beat
+    shown       what the control room takes as given at a time (set-points, positions), for the diagnosis
     incidents   that are open;  gas, grid   last seen;  trouble  what kept a stage from its answer, "" = nothing
     """
 
@@ -148,6 +162,7 @@ class Loop:
         self.incidents: tuple[Incident, ...] = ()
         self.residuals: Sequence[dict[str, Any]] = ()
         self.unobservable: Sequence[str] = ()
+        self.shown: Callable[[float], Iterable[Given]] | None = None
         self.trouble: dict[str, str] = {"grid": "", "gas": ""}
         self.known: Known | None = None
         self.beat = 0
@@ -246,8 +261,8 @@ class Loop:
         begun = perf_counter()
         self._take_up()
         if self._unjudged and not self._judging.busy:
-            batch = joined(self._unjudged)
-            if self._judging.start(lambda: self._judge(batch, now)):
+            batch, shown = joined(self._unjudged), list(self.shown(now)) if self.shown else None
+            if self._judging.start(lambda: self._judge(batch, shown)):
                 self._unjudged = []
         elif not self._judging.busy and self._overdue(now):
             self._judging.start(self._predict)
@@ -275,32 +290,35 @@ class Loop:
                 self.figures.remember(judged.gas)
             self.gas = judged.gas
 
-    def _judge(self, batch: Readings, now: float) -> Judged:
+    def _judge(self, batch: Readings, shown: list[Given] | None) -> Judged:
         """Diagnose, and look at the gas where it was scanned; in the thread beside."""
         assert self.judge is not None  # noqa: S101 - asked before
         with self._turn:
-            return self._judge_alone(self.judge, batch, now)
+            return self._judge_alone(self.judge, batch, shown)
 
-    def _judge_alone(self, judge: Judge, batch: Readings, now: float) -> Judged:
-        incidents = judge.scan(batch)
+    def _judge_alone(self, judge: Judge, batch: Readings, shown: list[Given] | None) -> Judged:
+        incidents = judge.scan(batch, shown)
         watch, said = judge.watch, self._said()
         if self.gas_sight is None or watch is None or watch.memory.count == self._gas_scans:
             return Judged(incidents, None, nan, nan, *said)
         self._gas_scans = watch.memory.count
-        scan = self.gas_sight.scan
-        time = float(getattr(judge, "scanned", nan))
-        time = time if isfinite(time) else np.floor(min(now, float(batch.time.max()) / MICROSECONDS) / scan) * scan
+        time = self.gas_sight.scan * judge.minutes.last
         y = watch.memory.recent[-1]
         heard = int((~watch.moving.dead).sum())
         return Judged(incidents, self.gas_sight.see(time), float(y @ y), float(chi2.isf(SURE, max(heard, 1))), *said)
 
     def _said(self) -> tuple[Sequence[dict[str, Any]], Sequence[str]]:
         """Return the residuals of the last diagnosed scan and what it could not see, where that scan is a new one."""
-        last = getattr(self.judge, "last", None)
+        last = self.judge.last if self.judge is not None else None
         if last is None or last is self._last:
             return (), ()
         self._last = last
         return residuals(last), list(unobservable(last))
+
+    def _on_time(self, now: float) -> bool:
+        """Tell whether the gas was scanned when it was due: carried on from there, it is an estimate still."""
+        gas, sight = self.gas, self.gas_sight
+        return bool(gas and sight and not gas.steps and now <= gas.time + 2.0 * sight.scan + GRACE)
 
     def _overdue(self, now: float) -> bool:
         gas, sight = self.gas, self.gas_sight
@@ -332,8 +350,7 @@ class Loop:
         gas, sight = self.gas, self.gas_sight
         if gas is not None and sight is not None and gas.steps < PREDICTED:
             self._lay(self._gas_at, gas.at(now, sight.scan), gas.sigma, (estimate, sigma))
-            at_scan = gas.steps == 0 and now < gas.time + self.settings.period
-            source[self._gas_at] = ESTIMATE if at_scan else PREDICTION
+            source[self._gas_at] = ESTIMATE if self._on_time(now) else PREDICTION
             to, of = (np.array(part, np.intp) for part in self._alias)
             estimate[to], sigma[to], source[to] = estimate[of], sigma[of], source[of]
             to, a, b = (np.array(part, np.intp) for part in self._ratio)
@@ -366,11 +383,11 @@ class Loop:
         out: dict[str, Any] = {}
         if self.gas_sight is not None:
             gas = self.gas
-            late = gas is None or now > gas.time + 2.0 * self.gas_sight.scan + GRACE
+            late = not self._on_time(now)
             out["gas"] = {
                 "age_s": round(now - gas.time + gas.steps * self.gas_sight.scan, 1) if gas else None,
                 "chi2": _plain(self.misfit[0]), "chi2_limit": _plain(self.misfit[1]),
-                "status": self._status(gas is None, late or bool(gas and gas.steps), self.trouble["gas"]),
+                "status": self._status(gas is None, late, self.trouble["gas"]),
                 "reason": self.trouble["gas"],
             }  # fmt: skip
         if self.grid_sight is not None:

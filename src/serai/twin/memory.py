@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the diagnosis remembers, kept on disk so that a loop that starts again goes on where it was.
 
-The file appears whole or not at all. What is of another network, or cannot be read, is said and left: the diagnosis then
-begins anew. Readings that came in between are asked of nobody twice: the filter takes the gap as scans without readings.
+The file appears whole or not at all. What is of another network, or cannot be read, is said and left: the diagnosis
+then begins anew. The filter takes a gap as scans without readings.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -17,7 +16,7 @@ import structlog
 from serai.errors import SeraiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
 log = structlog.get_logger()
 EVERY = 60.0  # s between two savings
@@ -30,7 +29,7 @@ class Keeps(Protocol):
         """Return all that changes, plain."""
         ...
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: dict[str, Any]) -> None:
         """Take up what `save` returned; SeraiError when it is of other meters."""
         ...
 

@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serai.alarms.view import iso
-from serai.errors import UnknownName
 from serai.telemetry.historian.resample import Rule
 from serai.telemetry.readings import MICROSECONDS
 from serai.twin.desk import Refused
 from serai.units import DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from serai.telemetry.historian import Historian
     from serai.twin.archive import Archive
     from serai.twin.loop import Loop
 
@@ -35,26 +36,24 @@ def sheet(past: Archive, loop: Loop, day: str | None, now: float) -> dict[str, A
     until = min(end, now)
     store = past._open()  # noqa: SLF001 - the archive's own history
     rows, totals = [], dict.fromkeys((t[2] for t in TERMS), 0.0)
-    known = []
-    for kind, quantity, term in TERMS:
-        for name in net.active(kind).names:
-            tag = f"estimate {quantity} {name}"
-            mean, share = _mean(store, tag, begin, until)
-            if not isfinite(mean):
-                continue
-            volume = mean * (until - begin) * share / net.gas.standard_density / 1e6
-            known.append(share)
-            totals[term] += volume
-            rows.append(
-                {"element": f"{kind}/{name}", "term": term, "volume": round(volume, 4), "known": round(share, 3)}
-            )
+    places = [(kind, name, term, f"estimate {quantity} {name}") for kind, quantity, term in TERMS
+              for name in net.active(kind).names]  # fmt: skip
+    means = _means(store, [tag for *_, tag in places], begin, until)
+    for kind, name, term, tag in places:
+        if tag not in means:
+            continue
+        mean, share = means[tag]
+        volume = mean * (until - begin) * share / net.gas.standard_density / 1e6
+        totals[term] += volume
+        rows.append({"element": f"{kind}/{name}", "term": term, "volume": round(volume, 4), "known": round(share, 3)})
     if not rows:
         raise Refused("not-ready", f"nothing is recorded of the gas day that began {iso(begin)}", "Ask for another day")
     left = totals["in"] - totals["out"] - totals["plants"] - totals["stations"]
+    whole = round(float(np.mean([share for _, share in means.values()])), 3)
     return {
         "day": day, "start": iso(begin), "end": iso(end), "until": iso(until), "unit": "million_m3",
-        "totals": {k: round(v, 4) for k, v in totals.items()}, "into_linepack_or_lost": round(left, 4),
-        "known": round(float(np.mean(known)), 3), "rows": sorted(rows, key=lambda r: -abs(float(r["volume"]))),
+        "totals": {k: round(v, 4) for k, v in totals.items()}, "into_linepack_or_lost": round(left, 4), "known": whole,
+        "rows": sorted(rows, key=lambda r: -abs(float(r["volume"]))),
     }  # fmt: skip
 
 
@@ -74,16 +73,15 @@ def span(day: str | None, offset: float, start: float, now: float) -> tuple[floa
     return float(begin), float(begin + DAY)
 
 
-def _mean(store: Any, tag: str, begin: float, end: float) -> tuple[float, float]:
-    """Return the mean of a tag [SI] over the known part, and how much of the time is known."""
-    if tag not in store.register:
-        return nan, 0.0
-    try:
-        out = store.resample([tag], int(begin * MICROSECONDS), int(end * MICROSECONDS), STEP, Rule("mean", HOLD))
-    except UnknownName:
-        return nan, 0.0
-    value, share = out.value[0], out.share[0]
-    weight = np.where(np.isfinite(value), share, 0.0)
-    if not weight.sum():
-        return nan, 0.0
-    return float(np.nansum(value * weight) / weight.sum()), float(weight.mean())
+def _means(store: Historian, tags: Sequence[str], begin: float, end: float) -> dict[str, tuple[float, float]]:
+    """Return the mean of tags [SI] over the part of the time that is known, and how large that part is."""
+    there = [tag for tag in tags if tag in store.register]
+    if not there:
+        return {}
+    found = store.resample(there, int(begin * MICROSECONDS), int(end * MICROSECONDS), STEP, Rule("mean", HOLD))
+    weight = np.where(np.isfinite(found.value), found.share, 0.0)
+    whole = weight.sum(axis=1)
+    mean = np.nansum(found.value * weight, axis=1) / np.where(whole > 0.0, whole, 1.0)
+    return {
+        tag: (float(m), float(w) / weight.shape[1]) for tag, m, w in zip(there, mean, whole, strict=True) if w > 0.0
+    }

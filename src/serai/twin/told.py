@@ -18,16 +18,16 @@ from serai.units import from_si, unit_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from serai.diagnose.course import Incident
+    from serai.diagnose.incident import Incident
     from serai.network import Network
     from serai.twin.loop import Known, Loop
 
 KINDS = {  # of incidents, as the room sorts them
-    "leak": "leak", "leak or theft": "leak or theft", "theft": "leak or theft", "power loss": "theft", "bias": "bias",
-    "reading": "bias", "forged": "forged", "branch open": "status", "branch closed": "status", "position": "status",
-    "command": "command", "efficiency": "parameter", "resistance": "parameter",
+    "leak": "leak", "leak or theft": "leak or theft", "power loss": "theft", "bias or forged": "bias", "unit": "bias",
+    "stuck": "bias", "forged": "forged", "branch open": "status", "branch closed": "status", "position": "status",
+    "valve open": "status", "command": "command", "efficiency": "parameter", "resistance": "parameter",
 }  # fmt: skip
-UNITS = {"kg/s": "mass flow", "W": "power", "Pa": "pressure", "var": "reactive power"}  # SI symbols -> dimension
+UNITS = {"kg/s": "mass flow", "W": "power", "Pa": "pressure", "var": "reactive power", "pu": "per unit", "rad": "angle"}
 REAL = 1.0  # faults of every kind that a month brings: what an alarm of a known false rate is weighed against
 STEPS = 25  # points of the curve of detection
 
@@ -88,13 +88,13 @@ def findings(network: Network, incidents: Sequence[Incident]) -> list[dict[str, 
 def _finding(network: Network, i: Incident) -> dict[str, Any]:
     scale, unit = _scale(network, i.unit)
     size, sigma, smallest = (_short(x * scale) for x in (i.size, i.sigma, i.smallest))
-    kind = KINDS.get(i.kind, "parameter")
+    kind = "forged" if any(k == "forged" for k, _ in i.suspects) else KINDS.get(i.kind, "parameter")
     names = [ident(network, w) for w in i.where]
     parameters = {"where": i.where[0] if i.where else "", "size": size, "unit": unit, "count": len(names)}
     place = None
     if i.pipe:
-        spread = min(0.5, 1.96 * abs(i.sigma / i.size)) if i.size else 0.5
         share = float(i.share)
+        spread = 1.96 * i.share_sigma if isfinite(i.share_sigma) else 1.0  # 95 of 100
         place = {"element": ident(network, i.pipe), "share": round(share, 3),
                  "low": round(max(0.0, share - spread), 3), "high": round(min(1.0, share + spread), 3)}  # fmt: skip
     level = float(i.score) / float(i.limit) if i.limit else nan

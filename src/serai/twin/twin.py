@@ -16,6 +16,7 @@ from serai import errors
 from serai.alarms import Alarms, Rationale, rationale
 from serai.alarms.feeds import of_ahead, of_findings, of_health, of_quality
 from serai.alarms.view import iso
+from serai.system import override
 from serai.telemetry.readings import MICROSECONDS, Quality
 from serai.twin import told
 from serai.twin.archive import Archive, Recorder, moment
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from serai.alarms import Alarm
     from serai.known import Known as KnownValue
+    from serai.telemetry.collect import Seen
     from serai.twin.archive import Stores
     from serai.twin.commands import Sends
     from serai.twin.desk import Event, EventKind
@@ -96,12 +98,25 @@ class Twin:
         self._tally: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[str, float] = {}
+        if loop.shown is None:
+            loop.shown = self.shown
         self.behind = 0.0
+        self.links: Seen | None = None
 
     # ---------------------------------------------------------------------------------------------------------- beat
 
+    def shown(self, now: float) -> list[KnownValue]:
+        """Return what is taken as given: set-points of the day at this hour, and what was commanded since."""
+        net = self.loop.network
+        found = net.knowns((now / 3600.0 + net.utc_offset) % 24.0)
+        for known in self.given.done():
+            found = override(net, found, [known])
+        return found
+
     async def beat(self, now: float) -> None:
         """Take one beat: all that reckons is done in a thread, and nobody here waits for a reader of events."""
+        if self.around.links is not None and self.loop.beat % ALL_DATA == 0:
+            self.links = self.around.links.look()  # here, where the links live, not in the thread
         if self.loop.settings.inline:
             happened = self._beat(now)
         else:
