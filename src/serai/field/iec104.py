@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.telemetry.endpoints import Endpoint
-from serai.telemetry.iec104 import ControlledStation, InformationObject, TypeId
+from serai.telemetry.iec104 import ControlledStation, InformationObject, Peer, TypeId
 from serai.telemetry.points import Iec104Address
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class Iec104Station:
                 self._commands[c.address.common, c.address.object] = c
                 kind = TypeId.C_SC_NA_1 if c.flag else TypeId.C_SE_NC_1
                 objects[c.address.common].append(InformationObject(c.address.object, kind))
-        self.station = ControlledStation(site.name, objects, host=site.host, port=site.port, act=self._act)
+        peers = (Peer("control room"),) if site.keep else ()
+        self.station = ControlledStation(site.name, objects, host=site.host, port=site.port, act=self._act, peers=peers)
 
     async def start(self) -> Endpoint:
         """Listen."""

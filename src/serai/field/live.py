@@ -70,6 +70,8 @@ class Field:
     start               when the run begins [s since 1970 UTC]. None: now at speed 1; faster, so that field time reaches
                         the present at the end of the scenario and no reading is from the future
     only                stations to run; None = all
+    keep                stations over IEC 104 know one control room and keep for it what it does not hear; without,
+                        anyone here may listen, and a reading that nobody hears is gone
     log                 every command that came; counts; endpoints of the stations
     """
 
@@ -87,6 +89,7 @@ class Field:
         start: float | None = None,
         seed: int | None = None,
         only: Iterable[str] | None = None,
+        keep: bool = False,
     ) -> None:
         if not 0.0 < speed <= 3600.0:
             raise SeraiError(f"the speed must be above 0 and at most 3600, got {speed:g}")
@@ -110,6 +113,7 @@ class Field:
         self.counts = Counts("field")
         self.endpoints: list[Endpoint] = []
         self._place = host, port, broker
+        self._keep = keep
         self._only = None if only is None else set(only)
         self._arrivals = Arrivals()
         self._solving = asyncio.Lock()
@@ -182,7 +186,7 @@ class Field:
             raise SeraiError(f"station {name} speaks {protocol}, {', '.join(odd[:3])} does not: one protocol a station")
         if protocol == "mqtt" and broker is not None:
             host, port, number = *broker, 0
-        site = Site(name, own, told, self.decide, host, port + number if port else 0)
+        site = Site(name, own, told, self.decide, host, port + number if port else 0, self._keep)
         if protocol == "iec104":
             return Iec104Station(site)
         if protocol == "opcua":

@@ -66,7 +66,10 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a station is made of: its points and commands, who decides, where it listens (port 0 = a free one)."""
+    """What a station is made of: its points and commands, who decides, where it listens (port 0 = a free one).
+
+    keep  whether it knows its control room and keeps for it what it cannot send (IEC 104)
+    """
 
     name: str
     points: Sequence[Point]
@@ -74,6 +77,7 @@ class Site:
     decide: Decide
     host: str
     port: int = 0
+    keep: bool = False
 
 
 class Station(Protocol):
