@@ -3,7 +3,10 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import type { Room } from "./room";
 import { badge, stateMark, stateName } from "./figures/marks";
 import type { Alarm } from "./shapes";
-import { num, t, when, w } from "./words";
+import { unit } from "./units";
+import { num, t, when } from "./words";
+
+export { unit };
 
 /** A panel: a title, a quiet line, actions, a body. */
 export function panel(title: string, body: unknown, o: { quiet?: unknown; actions?: unknown; body?: string; kind?: string } = {}): TemplateResult {
@@ -11,19 +14,14 @@ export function panel(title: string, body: unknown, o: { quiet?: unknown; action
 }
 export const empty = (text: string): TemplateResult => html`<p class="empty">${text}</p>`;
 
-const UNITS: Record<string, string> = {
-  million_m3_per_day: w("million m³/d"), million_m3: w("million m³"), million_m3_per_h: w("million m³/h"), bara: w("bar"), bar: w("bar"), mw: w("MW"), mvar: w("Mvar"), deg: w("°"), degc: w("°C"), pu: w("pu"), percent: w("%"),
-};
-/** How a unit is written. */
-export const unit = (u: string | null | undefined): string => (u ? t(UNITS[u] ?? u) : "");
-
 /** A table for those who cannot see a figure, and for copying. */
 export function asTable(label: string, heads: string[], rows: (string | number | null)[][]): TemplateResult {
   return html`<table class="sr" aria-label=${label}><thead><tr>${heads.map((h) => html`<th>${h}</th>`)}</tr></thead><tbody>${rows.map((r) => html`<tr>${r.map((c) => html`<td>${typeof c === "number" ? num(c, 2) : (c ?? "–")}</td>`)}</tr>`)}</tbody></table>`;
 }
 /** What an alarm says, in the reader's language where it has words. */
 export function alarmText(a: Alarm): string {
-  return a.words ? t(a.words.key, a.words.parameters) : a.text;
+  const said = a.words ? t(a.words.key, a.words.parameters) : "";
+  return said && said !== a.words?.key ? said : a.text; // without words of its own: as the record says it
 }
 export function alarmRow(a: Alarm, room: Room): TemplateResult {
   const e = room.live.resolve(a.element);

@@ -5,6 +5,7 @@ import type { Alarm, Element, Export } from "../shapes";
 import { num, t } from "../words";
 import { badge, badgeIn, priorityName, RANK } from "./marks";
 import { figure } from "./draw";
+import { unit } from "../units";
 import { inside, land, type Tile } from "./land";
 
 export interface MapOptions {
@@ -97,7 +98,7 @@ export class MapFigure {
 
   // ------------------------------------------------------------------- draw
   private draw(o: MapOptions, w: number, h: number): SVGTemplateResult {
-    this.size = [w, h];
+    if (w !== this.size[0] || h !== this.size[1]) { this.size = [w, h]; requestAnimationFrame(this.changed); } // cards beside the drawing
     if (!this.box) return svg`<text x="12" y="24" class="t">${t("The case has no coordinates and no schematic.")}</text>`;
     const at = this.project(), marked = this.live.marked(), most = this.mostFlow();
     const edges = this.live.elements.filter((e) => e.path && this.shown(e, o));
@@ -142,7 +143,7 @@ export class MapFigure {
     const idle = q === null || Math.abs(q) < 2e-3 * most, wide = idle ? 4 : 1.4 + (WIDEST - 1.4) * Math.abs(q) / most;
     const long = Math.hypot(b[0] - a[0], b[1] - a[1]), turn = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI + (q !== null && q < 0 ? 180 : 0);
     const arrows = !idle && wide > 2.6 && long > 30 ? Math.max(1, Math.round(long / 90)) : 0, h = Math.min(wide * 0.42, 3);
-    const told = `${e.name}, ${q === null ? t("no flow known") : `${num(q, 1)} ${t("million m³/d")}`}${alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : ""}`;
+    const told = `${e.name}, ${q === null ? t("no flow known") : `${num(q, 1)} ${t("Mm³/d")}`}${alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : ""}`;
     const colour = alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "";
     return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${this.faint(e, o)}>
       <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe" style=${colour} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
@@ -249,7 +250,7 @@ export class MapFigure {
 export function exportCard(x: Export): TemplateResult {
   const most = Math.max(x.capacity ?? 0, x.nominated ?? 0, x.flow ?? 0) || 1, part = (v: number | null): string => `${Math.max(0, Math.min(100, (100 * (v ?? 0)) / most)).toFixed(1)}%`;
   const colour = x.alarm ? `var(--p${RANK[x.alarm]})` : "var(--gas)";
-  return html`<span class="top"><b class="el">${x.name}</b><span class="grow"></span>${x.alarm ? badge(x.alarm, false, 14) : html`<span class="q">${t(x.unit)}</span>`}</span>
+  return html`<span class="top"><b class="el">${x.name}</b><span class="grow"></span>${x.alarm ? badge(x.alarm, false, 14) : html`<span class="q">${unit(x.unit)}</span>`}</span>
     <span class="top"><span>${num(x.flow, 1)}${x.nominated === null ? "" : html` <span class="q">${t("of {n}", { n: num(x.nominated, 1) })}</span>`}</span><span class="grow"></span><span class="q">${x.capacity === null ? "" : num(x.capacity, 1)}</span></span>
     <span style="display:block;position:relative;height:4px;background:var(--sunk)"><span style="position:absolute;inset:0 auto 0 0;width:${part(x.flow)};background:${colour}"></span>${x.nominated === null ? "" : html`<span style="position:absolute;top:-3px;height:10px;width:2px;background:var(--ink);left:${part(x.nominated)}"></span>`}</span>`;
 }

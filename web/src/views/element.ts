@@ -103,7 +103,7 @@ function stretch(X: (v: number) => number, box: { top: number; bottom: number },
 function chain(room: Room, e: Element): { node: string; km: number }[] {
   const pipes = room.live.elements.filter((x) => x.table === "pipes" && x.from && x.to && x.length_km);
   const next = (node: string, used: Set<string>): Element | undefined => {
-    const list = pipes.filter((x) => !used.has(x.id) && (x.from === node || x.to === node));
+    const list = pipes.filter((x) => !used.has(x.id) && (x.from === node || x.to === node) && room.live.value("pressure", x.from === node ? x.to! : x.from!)?.estimate != null);
     return list.filter((x) => x.diameter_mm === e.diameter_mm).sort((a, b) => (b.length_km ?? 0) - (a.length_km ?? 0))[0];
   };
   const used = new Set([e.id]), forward: { node: string; km: number }[] = [{ node: e.to!, km: e.length_km ?? 0 }], back: { node: string; km: number }[] = [{ node: e.from!, km: 0 }];
@@ -128,7 +128,7 @@ function faceplate(room: Room, e: Element): TemplateResult {
   });
   const quiet = [e.length_km === null ? "" : `${num(e.length_km, 0)} km`, e.diameter_mm === null ? "" : `${num(e.diameter_mm, 0)} mm`, e.level_kv === null ? "" : `${num(e.level_kv, 0)} kV`].filter(Boolean).join(" · ");
   const settable = SETTABLE[e.kind] ?? [];
-  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th style="width:34%">${t("Quantity")}</th><th class="n">${mark("measured")}${t("Measured")}</th><th class="n">${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:48px">± 2σ</th><th class="n">${t("Limit")}</th><th style="width:74px">${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
+  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th>${t("Quantity")}</th><th class="n" style="width:88px">${mark("measured")}${t("Measured")}</th><th class="n" style="width:84px">${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:48px">± 2σ</th><th class="n" style="width:66px">${t("Limit")}</th><th style="width:56px">${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
     <div class="row" style="padding:10px var(--pad)"><button class="btn" @click=${() => room.go("diagnosis")}>${t("Diagnose")}<kbd>D</kbd></button><button class="btn" @click=${() => room.go("trends", "", { s: relevant(room, e).slice(0, 3).map((k) => { const v = room.live.layout.values[k]!; return `${v.quantity}:${v.where}`; }).join("|") })}>${t("Show trends")}</button>${settable.length && room.may("command") ? html`<button class="btn" @click=${() => { proposing = proposing ? null : { quantity: settable[0]!, value: "", reason: "" }; proposal = null; trouble = ""; room.draw(); }}>${t("Propose command")}</button>` : nothing}</div>
     ${proposing ? propose(room, e, settable) : nothing}
     ${e.synthetic ? html`<div class="note">${mark("synthetic")}${t("Synthetic: this element is a plausible stand-in, not a published fact.")}</div>` : nothing}
