@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,8 +14,10 @@ from serai.alarms.view import iso
 from serai.telemetry.readings import MICROSECONDS
 
 if TYPE_CHECKING:
-    from serai.telemetry.collect import Seen
-    from serai.twin.twin import Twin
+    from serai.telemetry.collect import Health
+    from serai.telemetry.collect import Seen as LinksSeen
+    from serai.twin.events import Events
+    from serai.twin.loop import Loop
 
 LATE = 3.0  # periods that a beat may be behind before the loop is called late
 QUIET = 30.0  # s without a reading after which a link that is up is called late
@@ -24,7 +27,7 @@ FEW = 200e6  # bytes of disk below which the history is in danger
 class Links(Protocol):
     """What tells how the links do, as `telemetry.collect.Collector` does."""
 
-    def look(self) -> Seen:
+    def look(self) -> LinksSeen:
         """Return all links at one instant."""
         ...
 
@@ -37,47 +40,55 @@ class History(Protocol):
         ...
 
 
-def healthy(twin: Twin, now: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What health is told of: links at one instant (None = there are none), state of the history, other processes.
+
+    behind    [s] that the beats are behind their clock
+    """
+
+    links: LinksSeen | None
+    history: dict[str, Any]
+    processes: list[dict[str, Any]]
+    behind: float
+
+
+def healthy(loop: Loop, events: Events, seen: Seen, now: float) -> dict[str, Any]:
     """Return the Health of a twin."""
-    loop = twin.loop
     quality = loop.latest.tally(loop.latest.quality_at(round(now * MICROSECONDS)))
-    late = twin.behind > LATE * loop.settings.period
+    late = seen.behind > LATE * loop.settings.period
     trouble = "; ".join(f"{k}: {v}" for k, v in loop.trouble.items() if v)
     return {
         "loop": {
-            "status": "late" if late else "up", "reason": trouble, "sequence": twin.events.sequence,
-            "period_s": loop.settings.period, "stages": loop.timing.table(), "behind_s": round(twin.behind, 2),
+            "status": "late" if late else "up", "reason": trouble, "sequence": events.sequence,
+            "period_s": loop.settings.period, "stages": loop.timing.table(), "behind_s": round(seen.behind, 2),
             "beats": loop.beat, "counts": dict(loop.counts.counted),
         },
-        "sources": sources(twin, now), "history": _history(twin), "processes": [own(), *twin.around.processes()],
-        "quality": quality, "room": {"clients": twin.events.readers, "behind": twin.events.behind},
+        "sources": [] if seen.links is None else [_source(link, now) for link in seen.links.links],
+        "history": seen.history, "processes": [own(), *seen.processes],
+        "quality": quality, "room": {"clients": events.readers, "behind": events.behind},
     }  # fmt: skip
 
 
-def sources(twin: Twin, now: float) -> list[dict[str, Any]]:
-    """Return how every link does."""
-    if twin.links is None:
-        return []
-    out = []
-    for link in twin.links.links:
-        quiet = isfinite(link.age) and link.age > QUIET + 60.0
-        status = "down" if not link.up else "late" if quiet or link.silent == link.tags > 0 else "up"
-        out.append({
-            "name": link.name, "protocol": link.protocol, "status": status, "tags": link.tags,
-            "readings_per_s": round(link.rate, 2) if isfinite(link.rate) else None,
-            "last": iso(now - link.age) if isfinite(link.age) else None,
-            "age_s": round(link.age, 1) if isfinite(link.age) else None, "reason": link.reason, "since": None,
-            "silent": link.silent, "flagged": link.flagged, "lost": link.lost,
-        })  # fmt: skip
-    return out
+def _source(link: Health, now: float) -> dict[str, Any]:
+    """Return how a link does."""
+    quiet = isfinite(link.age) and link.age > QUIET + 60.0
+    status = "down" if not link.up else "late" if quiet or link.silent == link.tags > 0 else "up"
+    return {
+        "name": link.name, "protocol": link.protocol, "status": status, "tags": link.tags,
+        "readings_per_s": round(link.rate, 2) if isfinite(link.rate) else None,
+        "last": iso(now - link.age) if isfinite(link.age) else None,
+        "age_s": round(link.age, 1) if isfinite(link.age) else None, "reason": link.reason, "since": None,
+        "silent": link.silent, "flagged": link.flagged, "lost": link.lost,
+    }  # fmt: skip
 
 
-def _history(twin: Twin) -> dict[str, Any]:
-    if twin.around.history is None:
+def stored(history: History | None, folder: Path | None) -> dict[str, Any]:
+    """Return how the history does, and the disk under it."""
+    if history is None:
         return {}
-    found = twin.around.history.state()
-    folder = twin.around.folder
-    free = shutil.disk_usage(folder).free if folder is not None and Path(folder).exists() else None
+    found = history.state()
+    free = shutil.disk_usage(folder).free if folder is not None and folder.exists() else None
     if free is not None and free < FEW and found["status"] == "up":
         found = {**found, "status": "danger", "reason": f"{free / 1e6:.0f} MB of disk are left"}
     return {**found, "free_bytes": free}

@@ -24,7 +24,7 @@ from serai.twin.commands import TRYING, Commands
 from serai.twin.desk import Plain, Refused
 from serai.twin.elements import elements, has_map
 from serai.twin.events import Events
-from serai.twin.health import History, Links, healthy
+from serai.twin.health import History, Links, Seen, healthy, stored
 from serai.twin.latest import NEVER
 from serai.twin.layout import WORDS
 from serai.twin.shiftlog import ShiftLog
@@ -36,14 +36,15 @@ if TYPE_CHECKING:
 
     from serai.alarms import Alarm
     from serai.known import Known as KnownValue
-    from serai.telemetry.collect import Seen
+    from serai.telemetry.collect import Seen as LinksSeen
     from serai.twin.archive import Stores
     from serai.twin.commands import Sends
     from serai.twin.desk import Event, EventKind
     from serai.twin.loop import Known, Loop
 
 T = TypeVar("T")
-ALL_DATA = 5  # beats between two looks at the quality of every tag, at links and at health
+ALL_DATA = 5  # beats between two looks at the quality of every tag
+HEALTH = 2  # beats between two looks at links and processes
 SLOWLY = 300.0  # s between two look-aheads, and between two rounds of single losses
 FIGURES = 28 * 86400.0  # s over which alarm figures are taken
 MOST = 10_000  # rows of any list
@@ -101,7 +102,7 @@ class Twin:
         if loop.shown is None:
             loop.shown = self.shown
         self.behind = 0.0
-        self.links: Seen | None = None
+        self.links: LinksSeen | None = None
 
     # ---------------------------------------------------------------------------------------------------------- beat
 
@@ -115,7 +116,7 @@ class Twin:
 
     async def beat(self, now: float) -> None:
         """Take one beat: all that reckons is done in a thread, and nobody here waits for a reader of events."""
-        if self.around.links is not None and self.loop.beat % ALL_DATA == 0:
+        if self.around.links is not None and self.loop.beat % HEALTH == 0:
             self.links = self.around.links.look()  # here, where the links live, not in the thread
         if self.loop.settings.inline:
             happened = self._beat(now)
@@ -150,7 +151,7 @@ class Twin:
             if loop.incidents != self._incidents or (known.beat % 60 == 0 and loop.judge is not None):
                 self._incidents = loop.incidents
                 out.append(("diagnosis", self._diagnosis(known.time)))
-            if known.beat % ALL_DATA == 0:
+            if known.beat % HEALTH == 0:
                 out.append(("health", self._health()))
         loop.timing.add("beat", clock.perf_counter() - begun)
         return out
@@ -168,6 +169,7 @@ class Twin:
         if known.beat % ALL_DATA == 0:
             quality = self.loop.latest.quality_at(round(now * MICROSECONDS))
             caused += a.report("data", now, of_quality(self._signals, quality.tolist(), {}))
+        if known.beat % HEALTH == 0:
             caused += a.report("solver", now, of_health({**self._health(), "estimates": self._estimates(now)}))
         return caused
 
@@ -199,7 +201,9 @@ class Twin:
         }  # fmt: skip
 
     def _health(self) -> Plain:
-        return healthy(self, self.around.now())
+        a = self.around
+        seen = Seen(self.links, stored(a.history, a.folder), a.processes(), self.behind)
+        return healthy(self.loop, self.events, seen, a.now())
 
     # ---------------------------------------------------------------------------------------------------- slow beat
 
