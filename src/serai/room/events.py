@@ -2,7 +2,7 @@
 """Live events: one subscription at the desk, any number of clients, each event put into words once.
 
 A client has a bounded place to wait: of what is only ever wanted new (a scan, the health) it holds the newest, of the
-rest (alarms, log, commands) at most 256. Who falls behind on those is told to load everything again (`hello` with
+rest (alarms, log, commands) at most 1024. Who falls behind on those is told to load everything again (`hello` with
 `resumed` false). Nobody waits for a client: what is slow is its own coroutine.
 """
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("serai.room")
 
 NEWEST = frozenset({"scan", "tally", "health", "diagnosis", "ahead", "outages"})  # an old one is worth nothing
 RING = 600  # events kept for those who come back
-WAITING = 256  # of the rest, for one client
+WAITING = 1024  # of the rest, for one client; more than the ring, which one who comes back may get whole
 PIECE = 16_384  # bytes given to a connection at a time: what a client that reads nothing can hold of ours
 BEAT_S = 5.0
 SILENT_S = 2.0  # without any event from the desk for so long, ask how it is
@@ -58,6 +58,10 @@ class Worded:
     sequence: int | None  # None: said by the room itself, not numbered
     kind: str
     data: Plain
+
+    def place(self) -> int:
+        """Return its place in the order of sending: a greeting first, then what the room says, then by number."""
+        return -2 if self.kind == "hello" else -1 if self.sequence is None else self.sequence
 
     @cached_property
     def plain(self) -> bytes:
@@ -113,7 +117,7 @@ class Client:
         self._wake.clear()
         if self.ended:
             return []
-        events = sorted((*self._newest.values(), *self._rest), key=lambda e: -1 if e.sequence is None else e.sequence)
+        events = sorted((*self._newest.values(), *self._rest), key=Worded.place)
         self._newest.clear()
         self._rest.clear()
         if self.lost:
