@@ -74,8 +74,8 @@ class Places:
             places[need] = count + np.arange(int(need.sum()))
             count += int(need.sum())
             found.append(places)
-        found[0] = np.maximum.accumulate(found[0], axis=1) if found[0].size else found[0]
-        return cls(*found, count, count + 1)
+        x, u, booked, flow, money = found
+        return cls(np.maximum.accumulate(x, axis=1) if x.size else x, u, booked, flow, money, count, count + 1)
 
     @property
     def integers(self) -> Ints:
@@ -172,7 +172,7 @@ class Master:
                     self._row(row, [at.x[first, y], at.x[i, y]], [1.0, -1.0], low=0.0)
         adds = p.adds("corridors")
         for c, corridor in enumerate(p.case.corridors):
-            for y in np.flatnonzero(at.booked[c] >= 0):
+            for y in np.flatnonzero(at.booked[c] >= 0).tolist():
                 built = [(i, y - q.lead) for i, q in enumerate(p.case.projects) if adds[c, i] and y >= q.lead]
                 columns = [at.booked[c, y], *(at.x[b] for b in built)]
                 values = [1.0, *(-adds[c, i] for i, _ in built)]

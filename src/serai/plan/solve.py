@@ -98,6 +98,7 @@ class Search:
         self.recent: list[Policy] = []
         self.nothing: Policy | None = None
         self.bound, self.rounds, self.gap = inf, 0, 0.0
+        self.attained = 0.0  # what the last policy came to at its decisions: the scale of money
         self.told: Callable[[float, float], None] | None = None
         self.master.weigh(np.ones(problem.scenarios.count))
 
@@ -132,7 +133,7 @@ class Search:
 
     def _step(self) -> float:
         """Return the change of a bound that is no news, [million USD]."""
-        return self.gap / 8.0 * max(1.0, abs(self.best.value if self.best else self.bound))
+        return self.gap / 8.0 * max(1.0, abs(self.best.value if self.best else self.attained))
 
     # -------------------------------------------------------------------------------------------------- the relaxation
 
@@ -142,19 +143,18 @@ class Search:
         Prices of dependence and weights of futures come from a mixture of the last policies: right when it settles,
         and valid for cuts at any time.
         """
-        bound, attained, quiet, fresh = inf, 0.0, 0, 0
+        bound, quiet, fresh = inf, 0, 0
         for _ in range(ROUNDS):
             answer = self.master.relaxed()
-            news = self.gap / 8.0 * max(1.0, abs(attained))  # the first bounds are far above all that is attained
-            quiet = quiet + 1 if bound - answer.bound <= news else 0
+            quiet = quiet + 1 if bound - answer.bound <= self._step() else 0
             bound = min(bound, answer.bound)
             lacking, left = self.floors.add(self.master, answer.decisions, answer)
-            prices = self._prices(answer.decisions, left)
+            prices = self._prices(answer.decisions, left) if self.recent else self._free()
             settled = quiet >= QUIET and not lacking
             if settled and fresh < FRESH and self._apart(prices.weight)[1] > SAME_WEIGHTS:
                 self.master.weigh(prices.weight)  # what the futures weigh has moved: bound the plan by that too
                 fresh, quiet, settled = fresh + 1, 0, False
-            attained = answer.bound - self._learn(answer, prices)
+            self._learn(answer, prices)
             if settled or self._left() < 0.0:
                 break
         return bound
@@ -166,6 +166,11 @@ class Search:
         for old in (self.nothing, *self.recent[-RECENT:]):
             mix.add(old)
         return mix.solve()[2]
+
+    def _free(self) -> Prices:
+        """Return the prices of no bound at all: the first cuts, that need no volume to hold."""
+        none = np.zeros((len(self.problem.ways[0]), len(self.problem.years)))
+        return Prices(self.master.weighings[0], none, none)
 
     def _apart(self, weight: Floats) -> tuple[int, float]:
         """Return the weighing of the master that is nearest, and its mean difference."""
@@ -188,8 +193,9 @@ class Search:
         found = policy(p, answer.decisions, prices.weight[:, None] * p.discount, prices.fee, prices.toll, self.memory)
         self.recent = [*self.recent[-RECENT:], found]
         self.rounds += 1
-        least = 0.01 * self._step() / max(1, len(p.years))
-        return self.master.add_value(found, prices, j, answer, least)
+        broken = self.master.add_value(found, prices, j, answer, 0.01 * self._step() / len(p.years))
+        self.attained = answer.bound - broken
+        return broken
 
     # -------------------------------------------------------------------------------------------------------- the tree
 
@@ -247,10 +253,13 @@ class Search:
                     return None
                 tried = True
                 self._consider(answer)
-            elif k >= CUTS or (k and last - part.bound <= self._step()):
-                return answer
-            elif self._learn(answer, self._prices(answer.decisions, None)) <= self._step():
-                return answer
+            else:
+                if k >= CUTS or (k > 0 and last - part.bound <= self._step()):
+                    return answer
+                lacking, left = self.floors.add(self.master, answer.decisions, answer)
+                broken = self._learn(answer, self._prices(answer.decisions, left))
+                if not lacking and broken <= self._step():
+                    return answer
             last = part.bound
         return answer
 
