@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.plan.case import Cut, PlanningCase
-    from serai.plan.plan import Plan
+    from serai.plan.made import Made
 
     Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def cuts_of(case: PlanningCase, year: int) -> list[Cut]:
     return [c for c in case.outages_history if int(c.start[:4]) <= year <= int(c.end[:4])]
 
 
-def backtest(plan: Plan, years: Sequence[int] = YEARS, *, at: int | None = None) -> pd.DataFrame:
+def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None) -> pd.DataFrame:
     """Return what a year of the plan would lose in the cuts of past years, and what history lost then.
 
     years  of cuts;  at = the plan's calendar year that meets them, None = its last
@@ -107,7 +107,7 @@ def backtest(plan: Plan, years: Sequence[int] = YEARS, *, at: int | None = None)
     return pd.DataFrame(rows).set_index("year")
 
 
-def _largest(plan: Plan, y: int) -> tuple[str, list[int]]:
+def _largest(plan: Made, y: int) -> tuple[str, list[int]]:
     """Return the market that brings most revenue in year y, and its corridors."""
     revenue = plan.solved.mixture.mean("revenue").sum(axis=2)[:, y]
     markets = [d for d in dependences(plan.problem) if d.dimension == "market"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serai.plan.plan import Plan
+    from serai.plan.made import Made
     from serai.plan.stress import Left, Piece
 
     Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ CRITERIA = ("homes", "firm export", "revenue")
 TINY = 1e-6  # bcm, or share of the revenue
 
 
-def pieces(plan: Plan, of: str = "elements") -> list[Piece]:
+def pieces(plan: Made, of: str = "elements") -> list[Piece]:
     """Return what may fail: `elements` (corridors, lines, trains), `neighbours` (that stop), or `both`."""
     parts: list[Piece] = []
     if of in ("elements", "both"):
@@ -45,7 +45,7 @@ def pieces(plan: Plan, of: str = "elements") -> list[Piece]:
 
 
 def breaking(
-    plan: Plan,
+    plan: Made,
     years: Sequence[int] = (),
     *,
     max_loss: float = 0.5,

@@ -9,6 +9,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from serai.errors import CaseError, Mistake
 from serai.network import bundled
 from serai.network.sheet import near
@@ -353,3 +355,14 @@ def _settings(path: Path, mistakes: list[Mistake]) -> Settings | None:
     if len(mistakes) > before:
         return None
     return Settings(**{**given, "seasons": tuple(Season(**s) for s in seasons)})
+
+
+def inputs(case: PlanningCase) -> pd.DataFrame:
+    """Return every row of every table that says how sure it is: file, name, confidence, source."""
+    rows = [
+        (f"{table}.csv", str(getattr(row, next(f.name for f in fields(row)))), row.confidence, row.source)
+        for table in TABLES
+        for row in getattr(case, table)
+        if hasattr(row, "confidence")
+    ]
+    return pd.DataFrame(rows, columns=["file", "row", "confidence", "source"])

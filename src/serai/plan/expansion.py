@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BCM = 1e9  # m3
+STATION_FUEL = 0.03  # of all production: what the swing field may give beyond the plan, which burns nothing in stations
 BRANCHES = ("pipes", "compressors", "control_valves", "valves", "check_valves", "short_pipes", "resistors")
 
 
@@ -105,31 +106,43 @@ def _stronger(network: Network, works: Sequence[Work]) -> Network:
 
 def _borders(network: Network, case: PlanningCase, works: Sequence[Work], capacity: Floats) -> Network:
     """Open the offtakes of corridors that stand, new ones added, and let each pass what its corridors may."""
-    rows, rate = _rows(network, "offtakes"), BCM * network.gas.standard_density / YEAR
-    for w in works:
-        if w.change == "add":
-            blank = {k: v for k, v in rows[0].items() if not isinstance(v, str)}
-            new = {**blank, "name": w.element, "node": w.at, "kind": "export", "status": "in service"}
-            rows.append({**new, "confidence": w.confidence, "source": w.source})
+    network = _added(network, [w for w in works if w.change == "add"])
+    t, rate = network["offtakes"], BCM * network.gas.standard_density / YEAR
     may: dict[str, float] = {}
     for c, size in zip(case.corridors, capacity, strict=True):
         may[c.offtake] = may.get(c.offtake, 0.0) + float(size) * rate
-    for row in rows:
-        if row["name"] in may:
-            row["flow_max"] = may[row["name"]]
-            row["status"] = "in service" if may[row["name"]] > 0.0 else row["status"]
-    return _with_rows(network, "offtakes", rows)
+    most, status = t["flow_max"].copy(), t["status"].copy()
+    for name, size in may.items():
+        if name in t:
+            most[t.row(name)] = size
+            status[t.row(name)] = "in service" if size > 0.0 else status[t.row(name)]
+    return network.with_tables(offtakes=t.replace(flow_max=most, status=status))
+
+
+def _added(network: Network, works: Sequence[Work]) -> Network:
+    """Add offtakes, each on a node of its own that a short pipe ties to the node `at`."""
+    for w in works:
+        nodes, ties, takes = (_rows(network, kind) for kind in ("gas_nodes", "short_pipes", "offtakes"))
+        there, point = next(r for r in nodes if r["name"] == w.at), f"{w.element} point"
+        said = {"status": "in service", "source": w.source, "confidence": w.confidence}
+        nodes.append({**there, **said, "name": point})
+        ties.append({**said, "name": f"{w.element} tie", "from_node": w.at, "to_node": point})
+        takes.append({**said, "name": w.element, "node": point, "kind": "export"})
+        for kind, rows in (("gas_nodes", nodes), ("short_pipes", ties), ("offtakes", takes)):
+            network = _with_rows(network, kind, rows)
+    return network
 
 
 def _fields(network: Network, problem: Problem, at: Decisions, y: int) -> Network:
     """Let every supply give what its field has left by year y and what projects added, shared by their size."""
     t = network["supplies"]
     most = t["flow_max"].copy()
-    for (name, size) in field_capacity(problem, at, y).items():
+    for name, size in field_capacity(problem, at, y).items():
         field = next(f for f in problem.case.fields if f.name == name)
         rows = [t.row(s) for s in field.supply]
         share = t["flow_max"][rows] / t["flow_max"][rows].sum()
         most[rows] = size * share * BCM * network.gas.standard_density / YEAR
+    most[t.row(swing_supply(problem.case))] += STATION_FUEL * most.sum()
     return network.with_tables(supplies=t.replace(flow_max=most))
 
 
@@ -200,6 +213,8 @@ def day_knowns(
         if c.offtake in out:
             out[c.offtake] += float(flow) * rate
     found += [Known("withdrawal", n, v, source="plan") for n, v in out.items()]
+    set_by = {k.where for k in network.knowns()}
+    found += [Known("open", n, 1.0, source="plan") for n in network.active("compressors").names if n not in set_by]
     return found + _outputs(network, problem, at, y, day)
 
 

@@ -23,7 +23,7 @@ from serai.plan.value import policy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from serai.plan.plan import Plan
+    from serai.plan.made import Made
     from serai.plan.scenarios import Scenarios
     from serai.plan.value import Decisions, Policy
 
@@ -39,7 +39,7 @@ class Rule:
     toll: Floats
 
 
-def rule_of(plan: Plan) -> Rule:
+def rule_of(plan: Made) -> Rule:
     """Return how a plan sells: the prices of its bounds, from the mixture of policies that proved its value."""
     search = Search(plan.problem, plan.neutrality, plan.risk, plan.tail)
     mix = Mix(search, plan.solved.decisions)
@@ -146,7 +146,7 @@ class MonteCarlo:
 
 
 def monte_carlo(
-    plan: Plan, futures: int = 1000, *, seed: int = 2, scenarios: Scenarios | None = None, rule: Rule | None = None
+    plan: Made, futures: int = 1000, *, seed: int = 2, scenarios: Scenarios | None = None, rule: Rule | None = None
 ) -> MonteCarlo:
     """Run a fixed plan through fresh futures.
 

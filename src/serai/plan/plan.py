@@ -3,44 +3,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from serai.plan.case import PlanningCase, read_planning
-from serai.plan.neutrality import Neutrality, dependences, elements, herfindahl
+from serai.errors import PhysicsRefused
+from serai.plan.backtest import YEARS as PAST
+from serai.plan.backtest import backtest
+from serai.plan.breaking import breaking
+from serai.plan.case import PlanningCase, inputs, read_planning
+from serai.plan.conflicts import conflicts
+from serai.plan.export import to_linopy, to_mps
+from serai.plan.made import Made
+from serai.plan.montecarlo import monte_carlo
+from serai.plan.neutrality import Neutrality, dependences, herfindahl
 from serai.plan.problem import Problem
-from serai.plan.scenarios import draw, expected
+from serai.plan.replay import replay
+from serai.plan.scenarios import draw
+from serai.plan.security import certificate, n_minus_1
 from serai.plan.solve import solve
-from serai.plan.value import deliverable, firm_sales, warm
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from serai.plan.solve import Solved
-
-    Floats = NDArray[np.float64]
+    from serai.network import Network
+    from serai.plan.montecarlo import MonteCarlo
+    from serai.plan.replay import Replay
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Made):
     """The best plan found under one neutrality and one attitude to risk, with the proof of how good it is.
 
     value, bound   million USD of the base year; no plan is worth more than `bound`
     gap            their difference, relative
     """
-
-    problem: Problem
-    neutrality: Neutrality
-    risk: float
-    tail: float
-    solved: Solved
 
     def __repr__(self) -> str:
         """Say what it is in one line."""
@@ -120,20 +120,42 @@ class Plan:
 
     @cached_property
     def certificate(self) -> pd.DataFrame:
-        """N-1 in every year: without each element, what can be exported over what is firm, and home gas that lacks.
+        """N-1 of every piece in every year: what can still be exported over what is firm, and home gas that lacks."""
+        return certificate(self, self.neutrality.cover)
 
-        left    deliverable [bcm], cover = left over firm sales (nan where nothing is firm), missing [bcm/y] on the peak
-        """
-        sure = Problem(self.problem.case, expected(self.problem.case))
-        at, rows = self.solved.decisions, []
-        firm = at.u @ firm_sales(self.problem)
-        for e in elements(self.problem.case):
-            left, _ = deliverable(sure, at, e)
-            lacking = -warm(sure, at, e)[0] if e.kind != "corridor" else np.zeros_like(left)
-            for y, year in enumerate(self._years):
-                cover = left[y] / firm[y] if firm[y] > 0.0 else np.nan
-                rows.append((e.kind, e.name, year, left[y], cover, max(0.0, float(lacking[y]))))
-        return pd.DataFrame(rows, columns=["kind", "element", "year", "left", "cover", "missing"])
+    @cached_property
+    def n_minus_1(self) -> pd.DataFrame:
+        """The N-1 index of Regulation (EU) 2017/1938 by area and year, and its mirror for firm exports."""
+        return n_minus_1(self)
+
+    @cached_property
+    def inputs(self) -> pd.DataFrame:
+        """Every input row: file, name, confidence, source."""
+        return inputs(self.problem.case)
+
+    def monte_carlo(self, futures: int = 1000, *, seed: int = 2) -> MonteCarlo:
+        """Run the plan through fresh futures: value, shares, unserved home gas."""
+        return monte_carlo(self, futures, seed=seed)
+
+    def breaking(self, years: Sequence[int] = (), **how: Any) -> pd.DataFrame:
+        """Return the smallest sets of outages that break the plan; see `serai.plan.breaking`."""
+        return breaking(self, years, **how)
+
+    def backtest(self, years: Sequence[int] = PAST) -> pd.DataFrame:
+        """Return what the plan would lose in the cuts of past years, against what history lost."""
+        return backtest(self, years)
+
+    def replay(self, network: Network | None = None, **how: Any) -> Replay:
+        """Run each year's peak flows through the exact laws on the expanded network; see `serai.plan.replay`."""
+        return replay(self, network, **how)
+
+    def to_mps(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole program as an MPS file that other solvers read."""
+        return to_mps(self, path)
+
+    def to_linopy(self) -> Any:
+        """Return the whole program as a linopy model with named variables and constraints."""
+        return to_linopy(self)
 
     @property
     def _years(self) -> list[int]:
@@ -167,5 +189,13 @@ def plan(
     tables = case if isinstance(case, PlanningCase) else read_planning(case)
     problem = Problem(tables, draw(tables, futures, seed=seed))
     rule = neutrality or Neutrality()
-    found = solve(problem, rule, risk=risk, tail=tail, gap=gap, seconds=seconds, progress=progress)
+    try:
+        found = solve(problem, rule, risk=risk, tail=tail, gap=gap, seconds=seconds, progress=progress)
+    except PhysicsRefused as error:
+        said = conflicts(problem, rule)
+        if not said:
+            raise
+        text = "; ".join(str(c) for c in said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
+        msg = f"{error}: {text}"
+        raise PhysicsRefused(msg, [c.element for c in said]) from None
     return Plan(problem, rule, risk, tail, found)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.plan.case import PlanningCase
-    from serai.plan.plan import Plan
+    from serai.plan.made import Made
     from serai.plan.scenarios import Scenarios
 
     Floats = NDArray[np.float64]
@@ -136,7 +136,7 @@ def _half(case: PlanningCase, s: Scenarios, market: str) -> Scenarios:
 
 
 def regret(
-    plans: Mapping[str, Plan | Decisions],
+    plans: Mapping[str, Made | Decisions],
     problem: Problem,
     *,
     futures: int = 100,

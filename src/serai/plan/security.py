@@ -23,7 +23,7 @@ from serai.plan.value import capacities, firm_sales, peak_demand
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from serai.plan.plan import Plan
+    from serai.plan.made import Made
 
     Floats = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ PER_DAY = 1.0 / 0.365  # million m3/d of a bcm/y
 ENOUGH = 1e-6  # bcm
 
 
-def certificate(plan: Plan, cover: float = 1.0) -> pd.DataFrame:
+def certificate(plan: Made, cover: float = 1.0) -> pd.DataFrame:
     """Return N-1 of every piece and year.
 
     lost      share of the piece that fails;  left = deliverable exports, homes first [bcm]
@@ -53,7 +53,7 @@ def certificate(plan: Plan, cover: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "element", "year", "lost", "left", "cover", "missing", "holds"])
 
 
-def n_minus_1(plan: Plan) -> pd.DataFrame:
+def n_minus_1(plan: Made) -> pd.DataFrame:
     """Return the index of Annex II for the country and each hub, and its mirror for exports, by year.
 
     Volumes [million m3/d]. For a hub, trunk lines into it are its entry points. No storage and no terminal stand in
@@ -79,7 +79,7 @@ def n_minus_1(plan: Plan) -> pd.DataFrame:
     return pd.concat([table, _exports(plan, sure)], ignore_index=True)
 
 
-def _largest(plan: Plan, hubs: list[int], into: list[int], y: int, links: Floats) -> tuple[float, str]:
+def _largest(plan: Made, hubs: list[int], into: list[int], y: int, links: Floats) -> tuple[float, str]:
     """Return the capacity [bcm/y] and name of the largest piece that feeds some hubs in year y."""
     case = plan.problem.case
     past = float(plan.problem.years[y] - case.settings.base_year)
@@ -94,12 +94,14 @@ def _largest(plan: Plan, hubs: list[int], into: list[int], y: int, links: Floats
     return max(found)
 
 
-def _exports(plan: Plan, sure: Problem) -> pd.DataFrame:
+def _exports(plan: Made, sure: Problem) -> pd.DataFrame:
     """Return the mirror: deliverable without the largest route over firm sales; Im is what that route can carry."""
     at, problem = plan.solved.decisions, plan.problem
     routes = [d for d in dependences(problem) if d.dimension == "route"]
     gone = [_corridors(problem, d) for d in routes]
-    found = left(sure, at, [[e for e in elements(problem.case) if e.kind == "corridor" and e.number in c] for c in gone])
+    found = left(
+        sure, at, [[e for e in elements(problem.case) if e.kind == "corridor" and e.number in c] for c in gone]
+    )
     firm = at.u @ firm_sales(problem)
     rows = []
     for y, year in enumerate(problem.years):

@@ -68,9 +68,7 @@ def left(
     return Left(*(np.concatenate([getattr(x, n) for x in parts]) for n in Left.__dataclass_fields__))
 
 
-def _left(
-    p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], y: Ints, available: Floats | None
-) -> Left:
+def _left(p: Problem, at: Decisions, sets: Sequence[Sequence[Piece]], y: Ints, available: Floats | None) -> Left:
     arcs, demand = p.arcs, peak_demand(p)[:, y]
     capacity = stands(p, at, sets, available)[:, y]
     home = p.scenarios.home[:, 0][:, y].transpose(1, 0, 2)  # (Y, H, Q)
