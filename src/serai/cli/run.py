@@ -66,8 +66,13 @@ async def _live(case: str, day: str, scenario: str, port: int, writes: bool) -> 
         site = Site(case, place, day=day, scenario=scenario, port=port, writes=writes)
         supervisor = Supervisor(children(site, len({i.station for i in meters}), typer.echo), place.folder)
         running = asyncio.get_running_loop()
+
+        def end(sign: signal.Signals) -> None:
+            typer.echo(f"{sign.name}: ending field, loop and control room")
+            supervisor.end()
+
         for sign in (signal.SIGINT, signal.SIGTERM):
-            running.add_signal_handler(sign, supervisor.end)
+            running.add_signal_handler(sign, end, sign)
         typer.echo(f"{network.title or network.name}: field, loop and control room are starting; Ctrl-C ends all")
         typer.echo(f"history, alarms, accounts and logs are in {folder}")
         await supervisor.run()

@@ -38,9 +38,7 @@ def snapshot(loop: Loop, known: Known, clock: float, tally: Mapping[str, int]) -
     found: dict[str, tuple[float, float]] = {}
     if loop.gas is not None:
         found |= loop.figures.of_gas(loop.gas, known.time)
-        found["gas_losses"] = unaccounted(
-            [(i.size, i.sigma) for i in loop.incidents if i.kind in ("leak", "leak or theft") and i.unit == "kg/s"]
-        )
+        found["gas_losses"] = _lost(loop)
     if loop.grid is not None:
         found |= loop.figures.of_grid(loop.grid)
     exports, nominated = of_exports(loop, known)
@@ -51,6 +49,15 @@ def snapshot(loop: Loop, known: Known, clock: float, tally: Mapping[str, int]) -
         "quality": known.quality.tolist(), "source": known.source, "key": shown(loop.network, found, nominated),
         "exports": exports, "tally": dict(tally), "health": loop.health(known.time),
     }  # fmt: skip
+
+
+def _lost(loop: Loop) -> tuple[float, float]:
+    """Return the gas that leaves unmetered by what the diagnosis found [kg/s]; nan while it does not judge yet."""
+    watch = loop.judge.watch if loop.judge is not None else None
+    if watch is None or watch.memory.count <= watch.settled:
+        return nan, nan
+    lost = [(i.size, i.sigma) for i in loop.incidents if i.kind in ("leak", "leak or theft") and i.unit == "kg/s"]
+    return unaccounted(lost) if lost else (0.0, nan)
 
 
 def of_exports(loop: Loop, known: Known) -> tuple[list[dict[str, Any]], float]:
