@@ -76,7 +76,7 @@ def site(folder, *, desk=None, **options):
     for name, roles in PEOPLE.items():
         accounts.add(name, roles, by="admin-one", password=WORDS)
     desk = desk or SmallDesk()
-    made = Options(page=folder / "page", words=folder / "words", **options)
+    made = Options(page=folder / "page", **options)
     yield Site(desk, accounts, audit, create(desk, accounts, audit, made), clock)
     accounts.close()
     audit.close()

@@ -261,7 +261,15 @@ def test_every_answer_carries_the_headers(made):
     for answer in (*answers[0], *answers[1]):
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert [a.headers["cache-control"] for a in answers[0][2:4]] == ["no-store"] * 2
-    assert "'unsafe-" not in HEADERS["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in HEADERS["content-security-policy"].split(";"))
+    assert rules["default-src"] == "'none'"
+    assert {name for name, sources in rules.items() if "unsafe" in sources} == {"style-src-attr"}
+    assert {source for sources in rules.values() for source in sources.split()} == {
+        "'self'",
+        "'none'",
+        "data:",
+        "'unsafe-inline'",
+    }  # nothing from elsewhere
 
 
 def test_over_tls_the_cookie_is_secure_and_the_browser_comes_back_over_tls(made):

@@ -19,7 +19,9 @@ from serai.room.limits import Buckets
 from serai.room.room import Options, Room
 from serai.room.routes import accounts as accounts_routes
 from serai.room.routes import alarms, commands, records, service, session, values
+from serai.room.said import Kept, coded
 from serai.room.stream import beats
+from serai.room.words import LANGUAGES, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,10 +53,11 @@ def create(desk: Desk, accounts: Accounts, audit: Audit, options: Options | None
     if careless:
         raise SeraiError(f"these calls do not say who may make them: {', '.join(careless)}")
     options = options or Options()
-    hub = Hub(desk)
+    page = files.read_page(options.page)
+    hub = Hub(desk, page=files.version_of(page))
     room = Room(
         desk, accounts, audit, hub, options, Buckets(options.per_second, options.burst),
-        page=files.read_page(options.page), words=files.read_words(options.words),
+        page=page, words={language: Kept.of(coded(catalogue(language))) for language in LANGUAGES},
     )  # fmt: skip
     hub.changed.append(room.forget)
 

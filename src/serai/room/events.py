@@ -82,6 +82,7 @@ class Client:
 
     zipped: bool
     token: str = field(repr=False)  # of the session that it belongs to, and ends with
+    page: str | None = None  # version of the page that is served
     behind: int = 0  # events that newer ones replaced
     lost: bool = False
     ended: bool = False
@@ -122,24 +123,25 @@ class Client:
         self._rest.clear()
         if self.lost:
             self.lost = False
-            events.insert(0, hello(number, resumed=False))
+            events.insert(0, hello(number, resumed=False, page=self.page))
         if not events:
             return [BEATS[self.zipped]]
         return [e.gzip if self.zipped else e.plain for e in events]
 
 
-def hello(sequence: int, *, resumed: bool) -> Worded:
-    """Return the event that begins a stream; not resumed = load everything again."""
+def hello(sequence: int, *, resumed: bool, page: str | None = None) -> Worded:
+    """Return the event that begins a stream; not resumed = load everything again; `page` = version of the page."""
     from serai import __version__  # noqa: PLC0415 - known when the package is whole
 
-    return Worded(sequence, "hello", {"version": __version__, "sequence": sequence, "resumed": resumed})
+    return Worded(sequence, "hello", {"version": __version__, "sequence": sequence, "resumed": resumed, "page": page})
 
 
 class Hub:
     """Takes events from the desk and gives them to clients; says by itself when the loop is silent."""
 
-    def __init__(self, desk: Desk, *, silent_s: float = SILENT_S) -> None:
+    def __init__(self, desk: Desk, *, page: str | None = None, silent_s: float = SILENT_S) -> None:
         self._desk = desk
+        self.page = page
         self._silent_s = silent_s
         self._ring: deque[Worded] = deque()
         self._floor = 0  # what came after this number is all in the ring
@@ -203,7 +205,7 @@ class Hub:
             self._ring.clear()
             self.newest = {kind: event for kind, event in self.newest.items() if kind == "health"}
             self.sequence = self._floor = event.sequence
-            self._give(hello(self.sequence, resumed=False))
+            self._give(hello(self.sequence, resumed=False, page=self.page))
 
     def _give(self, worded: Worded) -> None:
         for client in self.clients:
@@ -250,9 +252,9 @@ class Hub:
 
     def join(self, token: str, *, zipped: bool, after: int | None) -> Client:
         """Return a new client, with a `hello` and what it needs: what came since, or the newest of everything."""
-        client = Client(zipped, token)
+        client = Client(zipped, token, self.page)
         resumed = after is not None and self._floor <= after <= self.sequence
-        client.put(hello(after if resumed and after is not None else self.sequence, resumed=resumed))
+        client.put(hello(after if resumed and after is not None else self.sequence, resumed=resumed, page=self.page))
         if resumed and after is not None:
             for event in self._ring:
                 if (event.sequence or 0) > after:

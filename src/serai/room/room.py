@@ -31,7 +31,7 @@ class Options:
     hosts          names and addresses under which the room may be asked; another Host is refused (DNS rebinding)
     second_person  a command is confirmed by another account than the one that proposed it
     metrics_token  opens /metrics from afar, as a bearer token; without one only this machine may read them
-    page, words    folders of the built page and of its catalogues
+    page           folder of the built page
     clients        most event streams at a time
     patience_s     how long the desk may take to answer
     per_second, burst   requests of one account (or of one address that is not signed in)
@@ -41,7 +41,6 @@ class Options:
     second_person: bool = False
     metrics_token: str | None = None
     page: Path = HERE / "page"
-    words: Path = HERE / "words"
     clients: int = 2000
     patience_s: float = 15.0
     per_second: float = 50.0

@@ -15,9 +15,12 @@ from serai.room.arrow import MEDIA
 from serai.room.shapes import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
 JSON = "application/json"
+ALWAYS = (400, 401, 403, 413, 422, 429, 503)  # what every call may be refused with
 PACKED_FROM = 1024  # bytes: less is not worth packing
 
 
@@ -33,7 +36,7 @@ def plain(data: Any, status: int = 200) -> Response:
 
 def answers(model: Any, *refused: int, arrow: bool = False, status: int = 200) -> dict[str, Any]:
     """Return what a route says of its answers in OpenAPI, for the arguments of its decorator."""
-    found: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (401, 403, 422, 429, 503, *refused)}
+    found: dict[int | str, dict[str, Any]] = {code: {"model": Refusal} for code in (*ALWAYS, *refused)}
     if model is not None:
         found[status] = {"model": model}
     if arrow:
@@ -46,14 +49,15 @@ class Kept:
     """A body that many ask for and that seldom changes: coded, packed and hashed once."""
 
     body: bytes
-    packed: bytes | None
+    packed: Mapping[str, bytes]  # by content coding
     etag: str
     media_type: str
 
     @classmethod
-    def of(cls, body: bytes, media_type: str = JSON, *, pack: bool = True) -> Kept:
-        """Keep a body."""
-        packed = gzip.compress(body, 6, mtime=0) if pack and len(body) >= PACKED_FROM else None
+    def of(cls, body: bytes, media_type: str = JSON, *, packed: Mapping[str, bytes] | None = None) -> Kept:
+        """Keep a body; `packed` = its packed forms by content coding, not given = packed here where it is worth it."""
+        if packed is None:
+            packed = {"gzip": gzip.compress(body, 6, mtime=0)} if len(body) >= PACKED_FROM else {}
         return cls(body, packed, f'"{sha256(body).hexdigest()[:32]}"', media_type)
 
     def answer(self, request: Request, cache: str) -> Response:
@@ -61,6 +65,8 @@ class Kept:
         headers = {"etag": self.etag, "cache-control": cache, "vary": "Accept-Encoding"}
         if self.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        if self.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(self.packed, 200, {**headers, "content-encoding": "gzip"}, self.media_type)
+        taken = {coding.partition(";")[0].strip() for coding in request.headers.get("accept-encoding", "").split(",")}
+        for coding in ("br", "gzip"):
+            if coding in taken and coding in self.packed:
+                return Response(self.packed[coding], 200, {**headers, "content-encoding": coding}, self.media_type)
         return Response(self.body, 200, headers, self.media_type)

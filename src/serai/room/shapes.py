@@ -100,6 +100,7 @@ class CaseShown(Shape):
     languages: list[str]
     synthetic: bool
     version: str
+    page: str | None  # version of the page that is served
     field_writes: bool
 
 

@@ -24,7 +24,7 @@ KEPT = "private, no-cache"  # asks again each time, with the ETag
 @router.get("/case", dependencies=[VIEW], **answers(shapes.CaseShown))
 async def case(room: Here) -> Response:
     """What this room is about."""
-    return plain(await room.ask(room.desk.case()))
+    return plain({**await room.ask(room.desk.case()), "page": room.hub.page})
 
 
 @router.get("/network", dependencies=[VIEW], **answers(shapes.NetworkShown))
