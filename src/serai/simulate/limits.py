@@ -66,6 +66,28 @@ def breaks(network: Network, data: xr.Dataset) -> list[Break]:
     return found
 
 
+def breaks_by_time(network: Network, data: xr.Dataset) -> list[Break]:
+    """Return every limit that a course (with a dimension `time`) reaches, the soonest first.
+
+    `time` is when a straight line between two results crosses the limit, `value` the worst of the course.
+    """
+    times = data["time"].values.astype(float)
+    place = {str(dim): {str(n): k for k, n in enumerate(data[dim].values)} for dim in data.dims if dim != "time"}
+    arrays = {str(v): np.atleast_2d(data[v].values) for v in data.data_vars if str(v) in NEEDED}
+    found: list[Break] = []
+    for names, quantity, values, low, high in _checks(network, arrays, place):
+        for limit, beyond in _beyond(values, low, high):
+            for k in np.flatnonzero((beyond > 0.0).any(axis=0)).tolist():
+                at = int(np.argmax(beyond[:, k] > 0.0))
+                time = float(times[at])
+                if at and np.isfinite(beyond[at - 1, k]):
+                    inside = -float(beyond[at - 1, k])
+                    time = float(times[at - 1] + (times[at] - times[at - 1]) * inside / (inside + beyond[at, k]))
+                worst = float(values[int(np.argmax(beyond[:, k])), k])
+                found.append(Break(names[k], quantity, worst, float(limit[k]), time))
+    return sorted(found, key=lambda b: b.time)
+
+
 def breaks_each(network: Network, arrays: Mapping[str, Floats], dims: Mapping[str, Sequence[str]]) -> list[list[Break]]:
     """Return for each of many steady states what `breaks` returns; arrays (n_state, n_element), dims their elements."""
     place = {dim: {n: k for k, n in enumerate(names)} for dim, names in dims.items()}

@@ -8,6 +8,7 @@ right for linepack and dispatch, not for sub-second wave timing.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -217,7 +218,9 @@ class Running:
             except (NotConverged, SingularSystem) as failed:
                 halved += 1
                 if halved > HALVINGS:
-                    raise type(failed)(f"at {clock(last)}, steps of {h:.3g} s: {failed}") from None
+                    told = copy(failed)  # with the elements that it names
+                    told.args = (f"at {clock(last)}, steps of {h:.3g} s: {failed}",)
+                    raise told from None
                 self.x, self.system, self.run, self.signature = before
                 h /= 2.0
                 continue
