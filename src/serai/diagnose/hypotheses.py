@@ -47,7 +47,7 @@ class Hypotheses:
     outward       a leak takes gas away and a stop is a stop: only a positive size makes sense
     told          what the faults told before share with every hypothesis (n_told, n), scaled: I = 1 of each, and 0
                   between them
-    spread        of each statistic on clean days (n,), never below 1; empty = 1: see `score`
+    spread        of each statistic on clean days (n,); empty = 1: see `score`
     moved         how the state moves with them (n_told, n_free), scaled; amount (n_told,) by how much
     """
 
@@ -82,7 +82,7 @@ class Hypotheses:
         """Return the same hypotheses with the spreads that clean days have taught, by kind and element."""
         if not spread:
             return self
-        return replace(self, spread=np.array([max(1.0, spread.get(key, 1.0)) for key in self.keys()]))
+        return replace(self, spread=np.array([spread.get(key, 1.0) for key in self.keys()]))
 
     def keys(self) -> zip[tuple[str, str]]:
         """Yield (kind, element) of every hypothesis."""

@@ -88,10 +88,13 @@ class Watch:
     moving     the filter (`serai.estimate.moving`)
     limits     from clean days (`sequential.Lesson`); not given = wide ones from theory
     budget     false alarms a month
+    settled    scans before the test begins
     """
 
-    def __init__(self, moving: Moving, limits: Limits | None = None, *, budget: float = BUDGET) -> None:
-        self.moving = moving
+    def __init__(
+        self, moving: Moving, limits: Limits | None = None, *, budget: float = BUDGET, settled: int = SETTLED
+    ) -> None:
+        self.moving, self.settled = moving, settled
         self.signatures = Signatures(moving)
         self.limits = limits or untaught(self.signatures, scan=moving.pipes.scan)
         self.budget = budget
@@ -126,7 +129,7 @@ class Watch:
             self._relay()
         self.take(self.signatures.whitened(scan.innovation[None])[0])
         m = self.memory
-        m.held = self.findings() if m.count > SETTLED else []
+        m.held = self.findings() if m.count > self.settled else []
         return list(m.held)
 
     def take(self, y: Floats) -> None:
@@ -140,6 +143,14 @@ class Watch:
             m.sums = np.roll(m.sums, -1, axis=0)
             m.sums[-1] = m.open_sum
             m.open_sum = np.zeros_like(y)
+
+    def rest_again(self, scans: int | None = None) -> None:
+        """Forget what is remembered of the test and judge nothing for some scans (not given = until settled anew)."""
+        n = len(self._row)
+        count = 0 if scans is None else max(0, self.settled - scans)
+        self.memory = Memory(np.zeros_like(self.memory.recent), np.zeros_like(self.memory.sums), np.zeros(n), count)
+        if scans is None:
+            self.moving.state.age = 0
 
     def _relay(self) -> None:
         """Lay the signatures out anew: a meter has died or come back. What is remembered is whitened as of now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from serai.known import Known
 from serai.telemetry.readings import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -40,6 +41,7 @@ GROSS = 20.0  # sigmas from which a wrong reading is left out and the state esti
 CONTENDERS = 4  # branches that may be the open one and are estimated anew: the laws bend so much that scores mislead
 REAL = 0.5  # share of what the score promised by which J must fall, or no branch is open
 WORKING = {"compressors": "ratio", "control_valves": "outlet_pressure"}  # quantity that is free in one that works
+POWER = 0.9  # with which the smallest detectable size is found
 MOST = 8  # faults that are removed one after the other
 
 
@@ -63,6 +65,7 @@ class Fault:
                  of the reading, a share of a branch that is open (1 = all of it)
     score        its statistic: standard normal while nothing is wrong
     false_alarm  bound of the probability that the largest of all hypotheses reaches this score by chance
+    least        size of the best that is told nine times in ten, SI
     confirmed    whether the state was estimated again with it, and the readings then agree better
     """
 
@@ -73,11 +76,17 @@ class Fault:
     score: float
     false_alarm: float
     confirmed: bool = False
+    least: float = nan
 
     @property
     def kind(self) -> str:
         """What the best explanation is."""
         return self.suspects[0].kind
+
+    @property
+    def smallest_detectable(self) -> float:
+        """Size of the best explanation that is told nine times in ten, SI."""
+        return self.least
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -126,6 +135,10 @@ class Diagnosis:
         lines += [f"{f.order}. {f}" for f in self.faults] + [f"command {c}" for c in self.commands]
         return "\n".join(lines)
 
+    def __iter__(self) -> Iterator[Fault]:
+        """Go through the faults."""
+        return iter(self.faults)
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the readings before any test; of a state that was not found, what was noted of them."""
@@ -136,7 +149,7 @@ class Diagnosis:
         """Score from which a hypothesis is told."""
         return limit(self.tested, self.alarms)
 
-    def smallest(self, power: float = 0.9) -> Floats:
+    def smallest(self, power: float = POWER) -> Floats:
         """Return the smallest size of every hypothesis (n,) that is told with probability `power`, SI; inf = none."""
         seen = self.tested.information > 0.0
         root = np.sqrt(np.where(seen, self.tested.information, 1.0))
@@ -191,7 +204,8 @@ def diagnose(
             fault, h = scan.put_to_work(h, k, len(faults) + 1)
         else:
             fault, h = scan.without(h, k, len(faults) + 1)
-        faults += [fault] if fault else []
+        power = limit(tested, alarms) + norm.isf(1.0 - POWER)
+        faults += [replace(fault, least=power * fault.least)] if fault else []
     gone = departures(h, tuple(commands), alarms) if first.converged else ()
     return Diagnosis(first, tuple(faults), gone, tested, alarms, h.estimate)
 
@@ -201,8 +215,10 @@ def _fault(h: Hypotheses, k: int, order: int, members: Ints) -> Fault:
     z = h.statistic()
     members = members[np.lexsort((members, -np.round(np.abs(z[members]), 9), members != k))]
     suspects = tuple(Suspect(h.kind[j], h.where[j], float(z[j]), float(h.slope[j] / h.information[j])) for j in members)
+    sigma = float(h.information[k]) ** -0.5
+    spread = float(h.spread[k]) if len(h.spread) else 1.0
     chance = min(1.0, 2.0 * _count(h) * float(norm.sf(abs(h.score()[k]))))
-    return Fault(order, suspects, suspects[0].size, float(h.information[k]) ** -0.5, float(z[k]), chance)
+    return Fault(order, suspects, suspects[0].size, sigma, float(z[k]), chance, least=spread * sigma)
 
 
 def _alike(h: Hypotheses, k: int) -> NDArray[np.bool_]:
@@ -243,7 +259,7 @@ class _Scan:
     @staticmethod
     def _members(h: Hypotheses, k: int) -> Ints:
         """Return all that explains this scan, or every scan, as well as number k."""
-        z = h.statistic()
+        z = h.score()
         close = (z[k] ** 2 - z**2 < chi2.isf(SURE, 1)) & (z != 0.0)
         return np.flatnonzero(_alike(h, k) | close)
 

@@ -77,12 +77,14 @@ class Estimator:
     meters   those that may read; not given = the case's instruments
     exact    Knowns that hold exactly
     setpoints, hour   as `estimate` takes them: where the first search starts
+    units    whether readings are held against the state last known for another unit (no, where nothing else tells it)
     """
 
     def __init__(
         self, network: Network, meters: Sequence[Meter] | None = None, *, exact: Iterable[Known] = (),
-        setpoints: Iterable[Known] = (), hour: float | None = None,
+        setpoints: Iterable[Known] = (), hour: float | None = None, units: bool = True,
     ) -> None:  # fmt: skip
+        self.units = units
         self.network, self.exact = network, tuple(exact)
         self._setpoints = override(network, network.knowns(hour), setpoints)
         self._tags = Tags(network)
@@ -193,6 +195,8 @@ class Estimator:
         return aligned(self.meters, found)
 
     def _suspects(self, problem: Problem, values: Floats, sigmas: Floats) -> dict[int, tuple[float, str]]:
+        if not self.units:
+            return {}
         expected = np.full(len(values), np.nan)
         if problem.last is not None or problem.frame.steady:
             problem.laws.x[:] = problem.frame.start if problem.last is None else problem.last

@@ -1,0 +1,547 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong over time: gas in motion, every scan by itself, and sequences sent before, as one ranked list.
+
+Three tests share a budget of false alarms a month. The watch (`leaks`) follows gas in the pipes. All other laws have no
+memory (`instant`) and are tested at every scan, and on the mean of ten. What each meter is off by all the time is
+learned slowly and taken off, so that a change is told and a bias within the class is not. `replays` knows what was sent
+before. One thing that is wrong is one `Incident`, updated while it lasts.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serai.diagnose.daily import Accounts, Sheet
+from serai.diagnose.incident import Incident, Ledger
+from serai.diagnose.instant import STANDS, instant, meters, standing, start
+from serai.diagnose.leaks import SETTLED, Finding, Watch
+from serai.diagnose.lesson import WINDOWS, Spreads, Taught, gas_limits, read_lesson
+from serai.diagnose.minutes import SCAN, Minutes
+from serai.diagnose.replays import Replays
+from serai.diagnose.scan import Diagnosis, Fault, diagnose
+from serai.diagnose.sequential import MONTH
+from serai.errors import SeraiError
+from serai.estimate import Estimator
+from serai.estimate.doubts import Memory, stuck_stations, wrong_units
+from serai.estimate.given import Given, Tags
+from serai.estimate.meters import dimension
+from serai.estimate.moving import Moving
+from serai.estimate.moving_model import exchanges
+from serai.known import Known
+from serai.simulate.measured import measured
+from serai.simulate.steady import steady
+from serai.system.knowns import PARAMETERS
+from serai.telemetry.readings import Readings
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.diagnose.departures import Departure
+    from serai.diagnose.sequential import Limits
+    from serai.network import Network
+
+    Floats = NDArray[np.float64]
+
+BUDGET = 0.1  # alarms a month
+DAY = 1440.0  # scans over which an offset of a meter is forgotten
+GAP = 30  # scans without any reading after which the watch begins anew
+RESTING = 120  # scans that the watch needs to be at rest again when it takes up a lesson
+TELLING = 0.003  # share from which on an order is another one
+KEPT = 0.005  # share to which a set-point of a station is kept
+RAMP = 5  # scans in which what was ordered comes true, and nothing is told of one scan by itself
+COMMANDS = ("outlet_pressure", "inlet_pressure", "ratio")
+UNITS = {"pressure": "Pa", "mass flow": "kg/s", "power": "W", "reactive power": "var", "per unit": "pu", "angle": "rad"}
+OF_KIND = {"leak": "kg/s", "power loss": "W", "branch open": "of it", "branch closed": "of it", "valve open": "kg/s"}
+
+
+class Course:
+    """Keeps what is known of a network's past; `scan` takes readings as they come and returns what is wrong now.
+
+    network   what exists, on its day; hour the local hour at which it begins
+    shown     Knowns that are taken as given (set-points, positions); not given = the case's own. `shows` changes them
+    kept      share to which set-points of stations must be kept; None = they are not tested
+    lesson    of clean days (`learn`), or its file; without one limits are those of theory, which are wide
+    budget    false alarms a month, all tests together
+    settled   scans of a minute before gas in motion is judged; None = a day, or what the lesson has already seen
+    """
+
+    def __init__(
+        self, network: Network, *, hour: float | None = None, shown: Iterable[Known] | None = None,
+        kept: float | None = KEPT, lesson: Taught | str | os.PathLike[str] | None = None, budget: float = BUDGET,
+        settled: int | None = None,
+    ) -> None:  # fmt: skip
+        taught = lesson if isinstance(lesson, Taught) or lesson is None else read_lesson(lesson)
+        if taught is not None and taught.case != network.name:
+            msg = f"the lesson is of {taught.case}, not of {network.name}"
+            raise SeraiError(msg)
+        self.network, self.kept, self.budget = network, kept, budget
+        self.tags = Tags(network)
+        self.minutes = Minutes(self.tags)
+        self.counts = self.minutes.counts
+        self.ledger = Ledger()
+        self.replays = Replays(len(self.tags.meters), budget / 10.0 * SCAN / MONTH / max(1, len(self.tags.meters)))
+        self.last: Diagnosis | None = None
+        self.learning: Learning | None = None
+        self.notes: list[str] = []
+        self.shown = list(network.knowns(hour) if shown is None else shown)
+        self._pressures, flows = _usual(network, self.shown, hour, self.notes)
+        self.spread = ({}, {}) if taught is None else taught.spread
+        self._lay_scan()
+        self.watch = self._watch(flows, taught, settled)
+        self.accounts = Accounts(network, self.tags, self.watch)
+        if taught is not None and taught.state:
+            self._take_up(taught, settled)
+
+    # ------------------------------------------------------------------------------------------------------- laid out
+
+    def _lay_scan(self) -> None:
+        self.bare = instant(self.network)
+        of = {t: k for k, t in enumerate(m.tag for m in self.tags.meters)}
+        own = meters(self.bare)
+        self._place = np.array([of.get(m.tag, -1) if m.tag else -1 for m in own], np.intp)
+        n = len(own)
+        self.offset, self.heard = np.zeros(n), np.zeros(n)
+        self.ring = np.full((max(WINDOWS), n), np.nan)
+        self.memory = Memory.of(n)
+        self._own = own
+        self._orders: dict[tuple[str, str], float] = {}
+        self._changed: dict[str, int] = {}
+        self._before = -1
+        self._estimators: dict[tuple[tuple[str, str, float], ...], Estimator] = {}
+        self.shows(self.shown)
+
+    def shows(self, shown: Iterable[Known]) -> None:
+        """Take other Knowns as given from now on: what the control room is shown and has ordered."""
+        self.shown = list(shown)
+        self._changes()
+        key = standing(self.bare, self.shown)
+        if key not in self._estimators:
+            begin = start(self.bare, self.shown, self._pressures)
+            if len(self._estimators) > 3:
+                self._estimators.pop(next(iter(self._estimators)))
+            exact = [k for k in self.shown if k.where in self.bare and k.quantity in ("in_service", "closed", "steps",
+                     "tap_position")]  # fmt: skip
+            self._estimators[key] = Estimator(self.bare, self._own, setpoints=begin, exact=exact, units=False)
+        self.estimator = self._estimators[key]
+
+    def _changes(self) -> None:
+        """Note what is shown otherwise than before: it needs time to become true, and its meters a new offset."""
+        now = {(k.quantity, k.where): k.value for k in self.shown if k.quantity in (*STANDS, *PARAMETERS)}
+        gone = set(self._orders) - set(now)
+        new = {k for k, v in now.items() if abs(v - self._orders.get(k, np.inf)) > TELLING * abs(v)}
+        for _, where in gone | new if self._orders else ():
+            self._changed[where] = self._before
+            mine = np.array([m.where == where for m in self._own])
+            self.offset[mine], self.heard[mine] = 0.0, 0.0
+        self._orders = {k: v if k in new else self._orders[k] for k, v in now.items()}
+
+    def _watch(self, flows: dict[tuple[str, str], float], taught: Taught | None, settled: int | None) -> Watch | None:
+        if not len(self.network.active("pipes")) or not self._pressures:
+            self.notes.append("gas in motion is not watched: no pipes, or no steady state to begin from")
+            return None
+        try:
+            moving = Moving(self.network, flows, self._pressures)
+        except SeraiError as error:
+            self.notes.append(f"gas in motion is not watched: {error}")
+            return None
+        if not moving.tags:
+            self.notes.append("gas in motion is not watched: no meters of flow or pressure")
+            return None
+        same = taught is not None and taught.gas is not None and taught.tags == moving.tags
+        if taught is not None and not same:
+            self.notes.append("the lesson's limits of gas are of other meters: those of theory are taken")
+        limits = taught.gas if same and taught is not None else None
+        return Watch(moving, limits, budget=self.budget / 2.0, settled=SETTLED if settled is None else settled)
+
+    # ----------------------------------------------------------------------------------------------------------- scans
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What is wrong now, the surest first."""
+        return self.ledger.ranked()
+
+    @property
+    def closed(self) -> tuple[Incident, ...]:
+        """What was wrong and is over, in the order of its end."""
+        return tuple(self.ledger.closed)
+
+    @property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """Balance sheets of the gas days that are over, and of the present one as far as it has gone."""
+        now = self.accounts.so_far()
+        return (*self.accounts.sheets, *([now] if now else []))
+
+    def scan(self, readings: Readings, shown: Iterable[Known] | None = None) -> tuple[Incident, ...]:
+        """Take readings as they come, of any length and order; return all that is wrong now, the surest first."""
+        if shown is not None:
+            self.shows(shown)
+        for minute, values in self.minutes.add(readings):
+            self._minute(minute, values)
+        return self.incidents
+
+    def rest(self) -> tuple[Incident, ...]:
+        """Close the last scan, because no more readings will come."""
+        for minute, values in self.minutes.rest():
+            self._minute(minute, values)
+        return self.incidents
+
+    def _minute(self, minute: int, values: Floats) -> None:
+        time = float(minute * SCAN)
+        self.counts.add("scans")
+        missed = minute - self._before - 1 if self._before >= 0 else 0
+        self._before = minute
+        read, values = values, values.copy()  # what is set aside becomes nan in `values`
+        played = self.replays.scan(values)
+        self.ledger.take("sequence", self._sequences(played, time, values))
+        values[played] = np.nan
+        if self.watch is not None:
+            self._follow(self.watch, values, time, missed)
+        self._test(values, time)
+        leaks = [x for x in self.ledger.open if x.kind.startswith("leak")]
+        wrong = np.isfinite(read) & ~np.isfinite(values)
+        self.accounts.take(time, np.where(wrong, np.nan, read), self.last, leaks)
+
+    def _sequences(self, played: NDArray[np.bool_], time: float, values: Floats) -> list[Incident]:
+        """Return incidents of what is sent again and of stations that stand still; these are set aside in `values`."""
+        found = []
+        if played.any():
+            which = np.flatnonzero(played)
+            suspects = tuple(("forged", self.tags.meters[k].name) for k in which)
+            run = int(self.replays.run[which].max())
+            chance = float(np.exp(max(-700.0, float(self.replays.log[which].min())))) * self.replays.size * MONTH / SCAN
+            found.append(Incident("forged", suspects, "sequence", time - SCAN * (run - 1), time, false_alarm=chance))
+        inside = self._place >= 0
+        z = np.where(inside, values[self._place], np.nan)
+        self.memory.see(z, np.full(len(z), time))
+        for f in stuck_stations(self._own, self.memory, np.isfinite(z)):
+            suspects = tuple(("stuck", name) for name in f.where)
+            found.append(Incident("stuck", suspects, "sequence", time, time))
+            values[[self.tags.number[name] for name in f.where if name in self.tags.number]] = np.nan
+        return found + self._units(time, values)
+
+    def _units(self, time: float, values: Floats) -> list[Incident]:
+        """Return incidents of meters that read, from one scan to the next, as if in another unit; set aside."""
+        sigma = self.tags.sigmas(np.arange(len(values)), values)
+        wrong = wrong_units(self.tags.meters, values, sigma, self.accounts.kept)
+        if not wrong:
+            return []
+        values[list(wrong)] = np.nan
+        grouped: dict[str, list[str]] = {}
+        for k, (_, words) in wrong.items():
+            grouped.setdefault(words, []).append(self.tags.meters[k].name)
+        return [
+            Incident("unit", tuple(("unit", n) for n in names), "sequence", time, time, unit=words)
+            for words, names in grouped.items()
+        ]
+
+    # ------------------------------------------------------------------------------------------------- gas in motion
+
+    def _follow(self, watch: Watch, values: Floats, time: float, missed: int) -> None:
+        if missed > GAP:
+            self.counts.add("gap")
+            watch.rest_again()
+        silent = np.full(len(watch.moving.tags), np.nan)
+        for _ in range(missed if missed <= GAP else 0):
+            watch.values(silent)
+        of = self.tags.number
+        found = watch.values(values[[of[t] for t in watch.moving.tags]])
+        if self.learning is not None:
+            self.learning.y.append(watch.memory.recent[-1].astype(np.float32))
+            return
+        told = [self._of_gas(f, time, k) for k, f in enumerate(found, start=1)]
+        self.ledger.take("gas in motion", told)
+
+    def _of_gas(self, f: Finding, time: float, order: int) -> Incident:
+        kind = "bias or forged" if f.kind == "bias" else f.kind
+        unit = "kg/s"
+        if f.kind == "bias":
+            unit = UNITS.get(dimension(self.tags.meters[self.tags.number[f.where[0]]].quantity), "")
+        return Incident(
+            kind, tuple((kind, w) for w in f.where), "gas in motion", time - SCAN * f.onset, time, f.size, f.sigma,
+            unit, f.score, f.level, f.false_alarm, f.smallest, f.pipe, f.share, f.share_sigma, order,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------------------- a scan
+
+    def _test(self, values: Floats, time: float) -> None:
+        z = np.where(self._place >= 0, values[self._place], np.nan)
+        self.ring = np.vstack([self.ring[1:], z])
+        sigma = np.full(len(z), np.nan)
+        heard = np.isfinite(z)
+        sigma[heard] = self.tags.sigmas(self._place[heard], z[heard])
+        found: list[Incident] = []
+        commands = self._commands()
+        for window in range(len(WINDOWS)):
+            d = self._one(window, sigma, time, commands if window == 0 else [])
+            if d is None:
+                continue
+            if not d.estimate.converged:
+                self.counts.add("scans without an estimate")
+                continue
+            if self.learning is not None and self.counts["scans"] > SCAN:
+                self.learning.spreads.add(window, list(d.tested.keys()), d.tested.statistic())
+            if window == 0:
+                self.last = d
+            new = [] if self.learning is not None else self._of_scan(d, window, time)
+            found = [x for x in found if not any(y.alike(x) for y in new)] + new if window else new
+        if not any(self._fresh(where) for where in self._changed):
+            self.ledger.take("scan", found)
+        quiet = not found and not any(x.source == "scan" for x in self.ledger.open)
+        if self.last is not None:
+            self._learn_offsets(self.last, quiet=quiet or self.learning is not None)
+
+    def _one(self, window: int, sigma: Floats, time: float, commands: Sequence[Known]) -> Diagnosis | None:
+        """Return the diagnosis of the mean of the last scans, offsets taken off; None while there are too few."""
+        length = WINDOWS[window]
+        rows = self.ring[-length:]
+        there = np.isfinite(rows).sum(0)
+        fit = (there >= (length + 1) // 2) & np.isfinite(sigma) & (sigma > 0.0)
+        if not fit.any() or (length > 1 and self.counts["scans"] < length):
+            return None
+        mean = np.nansum(rows, axis=0) / np.maximum(there, 1) - np.nan_to_num(sigma) * self.offset
+        which = np.flatnonzero(fit)
+        scan = Given([self._own[k] for k in which], mean[which].tolist(), sigma[which].tolist(), [time] * len(which))
+        alarms = self.budget / 2.0 * SCAN / MONTH / len(WINDOWS)
+        spread = {} if self.learning is not None else self.spread[window]
+        estimator = self.estimator if window == 0 else copy(self.estimator)
+        return diagnose(self.bare, scan, commands=commands, alarms=alarms, estimator=estimator, spread=spread)
+
+    def _commands(self) -> list[Known]:
+        if self.kept is None or self.learning is not None:
+            return []
+        return [
+            Known(k.quantity, k.where, k.value, self.kept * abs(k.value)) for k in self.shown
+            if k.quantity in COMMANDS and k.where in self.bare and not self._fresh(k.where)
+        ]  # fmt: skip
+
+    def _fresh(self, where: str) -> bool:
+        """Tell whether an element was ordered or shown otherwise only just now."""
+        return self._before - self._changed.get(where, self._before - RAMP) < RAMP
+
+    def _learn_offsets(self, d: Diagnosis, *, quiet: bool) -> None:
+        """Move the offset of each meter by its residual: the mean at first, later with a memory of a day.
+
+        While something is wrong only those meters learn whose element has just changed.
+        """
+        e = d.estimate
+        told = e.used & np.isfinite(e.residuals)
+        if not quiet:
+            told &= np.array([self._fresh(m.where) for m in self._own])
+        self.heard = self.heard + told
+        share = 1.0 / np.clip(self.heard, 1.0, DAY)
+        moved = np.where(told, np.nan_to_num(e.residuals) / np.where(told, e.sigmas, 1.0), 0.0)
+        self.offset = self.offset + share * moved
+
+    def _of_scan(self, d: Diagnosis, window: int, time: float) -> list[Incident]:
+        began = time - SCAN * (WINDOWS[window] - 1) / 2.0
+        found = [self._of_fault(d, f, window, began, time) for f in d.faults]
+        found += [self._of_command(d, c, time) for c in d.commands]
+        return found
+
+    def _of_fault(self, d: Diagnosis, f: Fault, window: int, began: float, time: float) -> Incident:
+        suspects = [("bias or forged" if s.kind == "reading" else s.kind, s.where) for s in f.suspects]
+        plants = self.bare["plants"]
+        for kind, name in list(suspects):
+            if kind == "efficiency" and name in plants:
+                suspects.append(("forged", f"power of {plants['generator'][plants.row(name)]}"))
+        spread = max((self.spread[window].get((s.kind, s.where), 1.0) for s in f.suspects[:1]), default=1.0)
+        return Incident(
+            suspects[0][0], tuple(suspects), "scan", began, time, f.size, f.sigma, self._unit(f), abs(f.score) / spread,
+            d.limit, f.false_alarm * MONTH / SCAN, f.least, order=f.order,
+        )  # fmt: skip
+
+    def _unit(self, f: Fault) -> str:
+        best = f.suspects[0]
+        if best.kind != "reading":
+            return OF_KIND.get(best.kind, "SI")
+        meter = next((m for m in self._own if m.name == best.where), None)
+        return UNITS.get(dimension(meter.quantity), "") if meter else ""
+
+    def _of_command(self, d: Diagnosis, c: Departure, time: float) -> Incident:
+        k = c.command
+        return Incident(
+            "command", (("command", k.where),), "scan", time, time, c.held, c.sigma,
+            UNITS.get(dimension(k.quantity), k.quantity), abs(c.score), d.limit, c.false_alarm * MONTH / SCAN,
+        )  # fmt: skip
+
+    # --------------------------------------------------------------------------------------------------- save, restore
+
+    def save(self, *, replays: bool = True) -> dict[str, Any]:
+        """Return all that changes from scan to scan as numbers, texts and lists: what `restore` takes.
+
+        replays  keep the scans of the last day too (some megabytes): without them what is played again goes unseen
+                 until they are gathered anew
+        """
+        watch = None if self.watch is None else {k: packed(v) for k, v in self.watch.save().items()}
+        return {
+            "case": self.network.name, "before": self._before, "last": self.minutes.last, "watch": watch,
+            "meters": [m.name for m in self._own], "ledger": self.ledger.save(), "counts": dict(self.counts.counted),
+            "scan": {k: packed(getattr(self, k)) for k in ("offset", "heard", "ring")},
+            "accounts": {k: packed(v) for k, v in self.accounts.save().items()},
+            "replays": {k: packed(v) for k, v in self.replays.save().items()} if replays else None,
+        }  # fmt: skip
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up where `save` left off; SeraiError when it is of another case or of other meters."""
+        if saved["case"] != self.network.name or saved["meters"] != [m.name for m in self._own]:
+            msg = f"what was kept is of another case or of other meters than {self.network.name} has: begin anew"
+            raise SeraiError(msg)
+        if self.watch is not None and saved["watch"] is not None:
+            self.watch.restore({k: unpacked(v) for k, v in saved["watch"].items()})
+        for k, v in saved["scan"].items():
+            setattr(self, k, unpacked(v))
+        if saved["replays"] is not None:
+            self.replays.restore({k: unpacked(v) for k, v in saved["replays"].items()})
+        self.accounts.restore({k: unpacked(v) for k, v in saved["accounts"].items()})
+        self.ledger.restore(saved["ledger"])
+        self.counts.counted.clear()
+        self.counts.counted.update(saved["counts"])
+        self._before, self.minutes.last = int(saved["before"]), int(saved["last"])
+
+    def _take_up(self, taught: Taught, settled: int | None) -> None:
+        """Begin where the clean days of a lesson ended; time may have passed since, so the watch rests for a while."""
+        try:
+            self.restore(taught.state)
+        except SeraiError as error:
+            self.notes.append(str(error))
+            return
+        self.ledger = Ledger()
+        self.accounts.day = None
+        self.counts.counted.clear()
+        self._before, self.minutes.last = -1, -1
+        self.ring[:] = np.nan
+        if self.watch is not None and settled is None:
+            self.watch.rest_again(RESTING)
+
+
+def _usual(
+    network: Network, shown: Sequence[Known], hour: float | None, notes: list[str]
+) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
+    """Return pressures of nodes and flows of exchanges in the steady state of what is shown; empty without one."""
+    try:
+        day = steady(network, shown, hour=hour)
+    except SeraiError as error:
+        notes.append(f"no steady state to begin from: {error}")
+        return {}, {}
+    if "pressure" not in day.dataset:
+        return {}, {}
+    p = day.pressure
+    pressures = {str(n): float(v) for n, v in zip(p["gas_node"].values, p.values, strict=True) if np.isfinite(v)}
+    flows = {}
+    for x in exchanges(network, {}):
+        flows[x.quantity, x.where] = float(np.nan_to_num(float(measured(day, x.quantity, x.where))))
+    return pressures, flows
+
+
+def packed(value: Any) -> Any:
+    """Return an array as text (zlib, base 64), numbers and texts as they are, so that JSON takes it."""
+    if isinstance(value, list) and value and isinstance(value[0], (list, float, int)):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        return value
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 1)).decode("ascii")
+    return {"type": value.dtype.str, "shape": list(value.shape), "data": data}
+
+
+def unpacked(value: Any) -> Any:
+    """Return what `packed` was given."""
+    if not isinstance(value, dict):
+        return value
+    raw = zlib.decompress(base64.b64decode(value["data"]))
+    return np.frombuffer(raw, np.dtype(value["type"])).reshape(value["shape"]).copy()
+
+
+# ----------------------------------------------------------------------------------------------------------- learning
+
+
+@dataclass
+class Learning:
+    """What is gathered of clean days: whitened innovations of the watch, statistics of the scans."""
+
+    y: list[NDArray[np.float32]] = field(default_factory=list)
+    spreads: Spreads = field(default_factory=Spreads)
+
+
+def learn(network: Network, readings: Iterable[Readings], **asked: Any) -> Taught:
+    """Return what clean days teach: limits of all tests, offsets of all meters, the state at their end.
+
+    readings  batches in their order, of days on which nothing was wrong: a day at least, better a week
+    asked     what `Course` takes besides
+
+    SeraiError when they are too short.
+    """
+    course = Course(network, **asked)
+    course.learning = Learning()
+    for batch in readings:
+        course.scan(batch)
+    course.rest()
+    scans = course.counts["scans"]
+    if scans < 360:
+        msg = f"{scans} clean scans teach too little: give six hours at least, better a week"
+        raise SeraiError(msg)
+    gas: Limits | None = None
+    tags: tuple[str, ...] = ()
+    if course.watch is not None:
+        y = np.asarray(course.learning.y, np.float64)
+        gas, tags = gas_limits(course.watch.signatures, y, min(SETTLED, len(y) // 2)), course.watch.moving.tags
+    return Taught(network.name, scans * SCAN / 86400.0, gas, tags, course.learning.spreads.spread(),
+                  course.save(replays=False))  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------- a time series
+
+
+@dataclass(frozen=True)
+class History:
+    """What was wrong over a time series: `for incident in history`.
+
+    incidents  all that were told, those that still last first, the surest first
+    course     with everything that was remembered
+    """
+
+    incidents: tuple[Incident, ...]
+    course: Course
+
+    def __iter__(self) -> Any:
+        """Go through the incidents."""
+        return iter(self.incidents)
+
+    def __len__(self) -> int:
+        return len(self.incidents)
+
+    def sheets_csv(self) -> str:
+        """Return the daily balance sheets as one CSV."""
+        texts = [s.csv() for s in self.course.sheets]
+        return "".join([*texts[:1], *(t.split("\n", 1)[1] for t in texts[1:])])
+
+    def __str__(self) -> str:
+        """Say what was wrong, a line each."""
+        c = self.course.counts
+        lines = [f"{self.course.network.name}: {len(self.incidents)} incidents in {c['scans'] / 60.0:.1f} h"]
+        return "\n".join([*lines, *(f"{x.number}. {x}" for x in self.incidents)])
+
+
+def over_time(network: Network, readings: Readings | Iterable[Readings], **asked: Any) -> History:
+    """Say what was wrong over many scans.
+
+    readings  a batch that spans many scans, or batches in the order of their arrival
+    asked     what `Course` takes besides: lesson, budget, hour, shown, kept
+    """
+    course = Course(network, **asked)
+    shown_at = getattr(readings, "shown", None) if "shown" not in asked else None
+    begin = getattr(readings, "start", None)
+    for batch in [readings] if isinstance(readings, Readings) else readings:
+        if shown_at is not None and begin is not None and len(batch):
+            course.shows(shown_at(float(batch.time.max()) / 1e6 - begin))
+        course.scan(batch)
+    course.rest()
+    return History((*course.incidents, *reversed(course.closed)), course)
