@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+NEAR = 0.8  # of its rating: a line that is looked at when only gas is chosen
 TERMINAL = ("supply", "withdrawal")  # bounds on these are bounds of a share of a node's column
 
 
@@ -82,7 +83,9 @@ def task(ask: Ask, horizon: Horizon, plan: Plan, start: Floats, *, linepack: flo
         r = ranges(system, horizon.fixed[t])
         _narrow(r, ask, system)
         kept.append(r)
-    rows: list[Row | None] = [loading(horizon, of=ask.line_limit)]
+    # over a day, lines that are far from their rating are left out; what comes out is judged with all of them
+    near = None if horizon.moments == 1 or "generation" in ask.groups else (start, NEAR)
+    rows: list[Row | None] = [loading(horizon, of=ask.line_limit, near=near)]
     if linepack is not None:
         rows.append(linepack_kept(horizon, linepack))
     if ask.ramps and horizon.step is not None:

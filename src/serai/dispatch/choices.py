@@ -33,6 +33,9 @@ GROUPS = {  # what a person may name: kind of element, quantities whose Known is
     "deliveries": ("offtakes", ("withdrawal",)),
 }
 USUAL = ("stations", "control valves", "generation", "voltages")
+BY_RATIO = {"compressors": "ratio", "control_valves": "drop"}  # what a steady search holds
+BY_FLOW = {"compressors": "ratio", "control_valves": "flow"}  # over a day, where the pipes take up what a valve lets by
+BY_KNOWN: dict[str, str] = {}  # for a network whose only pressure is that of a station
 BYPASS = 1e-6  # a ratio this near to 1, or a drop this small beside the pressure scale, is said as `open` 1
 
 
@@ -41,8 +44,8 @@ class Choice:
     """One set-point that may be chosen.
 
     known   as the job gave it (its value is where the search starts)
-    column  that the search holds: the ratio of a station and the drop of a control valve, whatever they are set by,
-            because what they cannot do is a bound of these
+    column  that the search holds: the ratio of a station, the drop or flow of a control valve, whatever they are set
+            by, because what they cannot do is a bound of these
     shown   column of the quantity in which the set-point is said; equal to `column` for all others
     low, high   SI, of a supply or offtake; +-inf = only the limits of the network bound it
     """
@@ -100,18 +103,17 @@ def choices(
     known: Iterable[Known],
     bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None,
     *,
-    inner: bool = True,
+    hold: Mapping[str, str] = BY_RATIO,
 ) -> list[Choice]:
     """Return the choices for released Knowns; dead elements have none.
 
     bounds  ("supply" or "withdrawal", terminal) -> (low, high), SI, tighter than its own: a contract
-    inner   search by ratio and drop (see Choice.column); False = by the columns of the Knowns themselves, for a
-            network whose only pressure is that of a station
+    hold    kind -> quantity that the search holds in place of the Known's own (see Choice.column)
     Raises SeraiError where a bound leaves nothing.
     """
     found, own, terminal = [], dict(bounds or {}), _Terminals(system)
     for k in known:
-        made = terminal.choice(k) if k.quantity in ("supply", "withdrawal") else _set_by(system, k, inner=inner)
+        made = terminal.choice(k) if k.quantity in ("supply", "withdrawal") else _set_by(system, k, hold)
         if made is None:
             continue
         low, high = own.get((made.known.quantity, k.where), (-np.inf, np.inf))
@@ -124,17 +126,16 @@ def choices(
     return found
 
 
-def _set_by(system: System, k: Known, *, inner: bool) -> Choice | None:
+def _set_by(system: System, k: Known, hold: Mapping[str, str]) -> Choice | None:
     """Return the choice of a station, valve or unit; a bypassed station may run, an open control valve may throttle."""
     kind, c = system.network.kind_of(k.where), system.equations.columns
-    searched = {"compressors": "ratio", "control_valves": "drop"}.get(kind, "")
     if k.quantity == "open":
         neutral = Known("ratio", k.where, 1.0) if kind == "compressors" else Known("pressure_drop", k.where, 0.0)
         k = replace(neutral, source=k.source)
     placed = system.place(k)
     if placed is None:
         return None
-    column = c.find(searched, k.where) if searched and inner else placed[0]
+    column = c.find(hold[kind], k.where) if kind in hold else placed[0]
     return Choice(k, column, placed[0])
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.dispatch.ask import Ask, Plan, task
-from serai.dispatch.choices import choices, controls, key, released, setpoints, without
+from serai.dispatch.choices import BY_FLOW, choices, controls, key, released, setpoints, without
 from serai.dispatch.horizon import Horizon
 from serai.dispatch.moment import NO_ANSWER, Moment, units_apart
-from serai.dispatch.sequence import Found, sequence
+from serai.dispatch.sequence import Found, merit, sequence
 from serai.errors import SeraiError
 from serai.known import Event, seconds
 from serai.simulate.certificate import stored
@@ -112,7 +112,7 @@ class Day:
             now = self._knowns((t + 1) * self.dt / 3600.0)
             system.take(now)
             given = base.fixed[t] if shared else system.fix()
-            chosen.append(choices(system, released(ask.network, now, ask.groups), ask.terminal_bounds()))
+            chosen.append(choices(system, released(ask.network, now, ask.groups), ask.terminal_bounds(), hold=BY_FLOW))
             value.append({c.column: float(given[c.column].value) for c in chosen[t] if c.column in given})
             fixed.append(without(system, given, chosen[t]))
             known.append(now)
@@ -129,9 +129,9 @@ class Day:
     def _best(self, starts: Sequence[Floats], kept: float | None) -> Found:
         """Search from the start with the best merit; the others cost a look each."""
         tasks = [task(self.ask, self.horizon, self.plan, X, linepack=kept) for X in starts]
-        looks = [sequence(t, rounds=0) for t in tasks]
-        scale = max(abs(looks[0].value), 1e-9)
-        order = sorted(range(len(tasks)), key=lambda k: looks[k].value / scale + 10.0 * looks[k].broken)
+        looks = [merit(t) for t in tasks]
+        scale = max(abs(looks[0][0]), 1e-9)
+        order = sorted(range(len(tasks)), key=lambda k: (not looks[k][2], looks[k][0] / scale + 10.0 * looks[k][1]))
         return sequence(
             tasks[order[0]], seconds=self.ask.seconds, accuracy=self.ask.accuracy, told=self.ask.told, rounds=400
         )

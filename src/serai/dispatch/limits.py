@@ -54,7 +54,7 @@ class Ranges:
 
 
 def ranges(system: System, fixed: Mapping[int, Fixed]) -> Ranges:
-    """Return the ranges of all columns of a system; a flow fixed at 0 is a closed element, which has no other limits."""
+    """Return the ranges of all columns of a system; an element whose flow is fixed at 0 is closed: it has no others."""
     n = system.equations.columns.size
     r = Ranges(np.full(n, -np.inf), np.full(n, np.inf))
     if system.gas.names:
@@ -174,16 +174,21 @@ class Row:
     at: Callable[[Floats], tuple[Floats, csr_array]]
 
 
-def loading(horizon: Horizon, *, of: str = "current") -> Row | None:
-    """Return the loading of every grid branch with a rating, at both ends and in every moment: |I| or |S| / rating <= 1.
+def loading(horizon: Horizon, *, of: str = "current", near: tuple[Floats, float] | None = None) -> Row | None:
+    """Return the loading of grid branches with a rating, at both ends in every moment: |I| or |S| over it, at most 1.
 
-    of  "current" as `Result.loading` has it, or "apparent power", as MATPOWER's optimal power flow takes it
+    of    "current" as `Result.loading` has it, or "apparent power", as MATPOWER's optimal power flow takes it
+    near  (states (T, n_column), share): only branches that some of these states load beyond the share
     """
     g = horizon.system.power
     if not g.names:
         return None
     rating = g.branches.rating[g.alive_branch]
     mine = np.flatnonzero(rating > 0.0)
+    if near is not None and len(mine):
+        all_of_them = loading(horizon, of=of)
+        values = all_of_them.at(near[0])[0] if all_of_them is not None else np.empty(0)
+        mine = mine[values.reshape(-1, len(mine)).max(axis=0) > near[1]]
     if not len(mine):
         return None
     f, t = (end[mine] for end in g.ends)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.dispatch.ask import Ask, Plan, task
-from serai.dispatch.choices import Choice, choices, controls, released, setpoints, without
+from serai.dispatch.choices import BY_KNOWN, BY_RATIO, Choice, choices, controls, released, setpoints, without
 from serai.dispatch.horizon import Horizon
 from serai.dispatch.sequence import Found, sequence
 from serai.errors import NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
@@ -76,15 +76,13 @@ class Moment:
 
     def _once(self, x: Floats, fixed: dict[int, Fixed], seconds: float) -> None:
         given = released(self.ask.network, self.own, self.ask.groups)
-        for inner in (True, False):
-            self.chosen = _open(
-                choices(self.system, given, self.ask.terminal_bounds(), inner=inner), self.system, fixed
-            )
+        for hold in (BY_RATIO, BY_KNOWN):
+            self.chosen = _open(choices(self.system, given, self.ask.terminal_bounds(), hold=hold), self.system, fixed)
             try:
                 self.horizon = Horizon(self.system, [without(self.system, fixed, self.chosen)], controls(self.chosen))
                 break
             except NotClosed:
-                if not inner:
+                if hold is BY_KNOWN:
                     raise
         value = {c.column: float(fixed[c.column].value) for c in self.chosen if c.column in fixed}
         plan = Plan([self.chosen], [value], [self.own])

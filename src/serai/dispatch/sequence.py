@@ -19,13 +19,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from serai.dispatch.conflict import Limits, conflict
 from serai.dispatch.program import Box, Point, Program, Step
+from serai.dispatch.reduced import Reduced
 from serai.errors import NotConverged, SingularSystem
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 ROUNDS = 120
+MENDING = 12  # rounds after time is up, to mend what the last move broke
 KEPT = 1e-7  # scaled: what a limit may be off by and still be kept
 MARGIN = 2e-7  # scaled: how far inside the limits the search stays, so that rounding breaks none
 FIRST_PRICE, LAST_PRICE, DEARER = 1e1, 1e7, 30.0
@@ -156,6 +158,12 @@ def sequence(
     return _Search(task, accuracy, told).run(rounds, time.perf_counter() + seconds)
 
 
+def merit(task: Task) -> tuple[float, float, bool]:
+    """Return value and sum of violations of the lawful state at the start of a task, and whether there is one."""
+    here = _Search(task, 0.0, None)._start()  # noqa: SLF001 - of this module
+    return here.value, here.broken, here.lawless == 0.0
+
+
 @dataclass
 class _Here:
     """A state that the search stands at, with its merit's parts."""
@@ -199,6 +207,10 @@ class _Search:
         self.scale = 1.0
         rows = [replace(r, low=r.low + MARGIN, high=r.high - MARGIN) for r in task.rows]
         self.program = Program(self.box, rows, self.objective, curved, self.scale)
+        self.reduced = None
+        if h.moments > 1 and not curved:
+            controls = (h.local[h.controls] + h.n * np.arange(h.moments)[:, None]).ravel()
+            self.reduced = Reduced(self.box, rows, controls)
 
     def _limits(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """Return low and high (T, n_column), SI, and which of them are never broken: those of controls."""
@@ -227,56 +239,82 @@ class _Search:
                 out[int(j) + t * h.n] = k
         return out
 
+    def _step(self, here: _Here, *given: Any) -> Step:
+        """Return the best move, by the program in the controls alone where there is one and the state is lawful."""
+        lawful = self.reduced is not None and here.lawless == 0.0
+        return (self.reduced if lawful and self.reduced is not None else self.program).step(*given)
+
     # ------------------------------------------------------------------------------------------------------ states
 
     def run(self, rounds: int, deadline: float) -> Found:
+        """Search until no move is worth it, or rounds or time run out; what is broken then is mended as far as it goes.
+
+        Of what was met the state without a violation and of least value comes back, else the last one.
+        """
+        began = time.perf_counter()
         here = self._start()
         self.scale = self.program.scale = max(abs(here.value), 1e-9) if self.task.objective else 1.0
-        radius, price = FIRST_BOX, FIRST_PRICE
-        used, reason = 0, "rounds"
-        began = time.perf_counter()
+        self.radius, self.price, self.used = FIRST_BOX, FIRST_PRICE, 0
+        self.best: _Here | None = None
+        here, reason = self._descend(here, rounds, deadline)
+        if reason in ("time", "rounds") and here.broken > 0.0 and here.lawless == 0.0 and rounds:
+            self.price, self.radius = max(self.price, FIRST_PRICE * DEARER**2), 0.02
+            here, _ = self._descend(here, self.used + MENDING, inf)
+        if self.best is not None and (here.broken > 0.0 or self.best.value < here.value):
+            here = self.best
+        return self._found(here, self._point(here.X), reason, self.used, time.perf_counter() - began)
+
+    def _descend(self, here: _Here, rounds: int, deadline: float) -> tuple[_Here, str]:
+        """Move from state to state; return the last one and why it is."""
         point = self._point(here.X)
-        step = None
-        while used < rounds:
+        self._remember(here)
+        while self.used < rounds:
             if time.perf_counter() > deadline:
-                reason = "time"
-                break
-            used += 1
-            step = self.program.step(point, radius, price)
-            worth = self.accuracy * max(1.0, abs(here.value) / self.scale)
-            if not step.ok or step.gained <= worth:
-                if step.ok and radius > SMALLEST_BOX and (self.program.curved or not step.gained <= 0.01 * worth):
-                    radius *= 0.25
+                return here, "time"
+            self.used += 1
+            step = self._step(here, point, self.radius, self.price)
+            if not step.ok:
+                return here, "program failed"
+            worth = self.accuracy * max(1.0, abs(here.merit(self.scale, self.price)))
+            if step.gained <= worth:
+                if self.radius > SMALLEST_BOX and (self.program.curved or step.gained > 0.01 * worth):
+                    self.radius *= 0.25
                     continue
-                if step.ok and here.broken > KEPT and price < LAST_PRICE:
-                    price, radius = price * DEARER, max(radius, 0.01)
+                if self._dearer(here):
                     continue
-                reason = "optimal" if step.ok else "program failed"
-                break
-            new, share, grew = self._try(here, point, step, radius, price)
+                return here, "optimal"
+            new, share, grew = self._try(here, point, step)
             if new is None:
-                radius *= 0.3
-                if radius < SMALLEST_BOX:
-                    if here.broken > KEPT and price < LAST_PRICE:
-                        price, radius = price * DEARER, 0.01
-                        continue
-                    reason = "no better state near"
-                    break
+                self.radius *= 0.3
+                if self.radius < SMALLEST_BOX and not self._dearer(here):
+                    return here, "no better state near"
                 continue
             here, point = new, self._point(new.X)
-            self.trail.append((here.value, here.broken, radius))
-            if self.told is not None:
-                self.told(here.value, here.broken)
+            self._remember(here)
             if share > GOOD and grew:
-                radius = min(LARGEST_BOX, 2.0 * radius)
+                self.radius = min(LARGEST_BOX, 2.0 * self.radius)
             elif share < 0.25:
-                radius *= 0.5
-        return self._found(here, point, reason, used, time.perf_counter() - began)
+                self.radius *= 0.5
+        return here, "rounds"
 
-    def _try(
-        self, here: _Here, point: Point, step: Step, radius: float, price: float
-    ) -> tuple[_Here | None, float, bool]:
+    def _dearer(self, here: _Here) -> bool:
+        """Raise the price of a violation where one remains; False where that is of no more use."""
+        if here.broken <= KEPT or self.price >= LAST_PRICE:
+            return False
+        self.price, self.radius = self.price * DEARER, max(self.radius, 0.01)
+        return True
+
+    def _remember(self, here: _Here) -> None:
+        self.trail.append((here.value, here.broken, self.radius))
+        if self.told is not None:
+            self.told(here.value, here.broken)
+        kept = here.broken == 0.0 and here.lawless == 0.0
+        if kept and (self.best is None or here.value < self.best.value):
+            self.best = here
+
+    def _try(self, here: _Here, point: Point, step: Step) -> tuple[_Here | None, float, bool]:
         """Give the move to the exact laws; return the new state or None, share of the gain, whether the box held it."""
+        radius, price = self.radius, self.price
         before = here.merit(self.scale, price)
         grew = bool(np.any(np.abs(step.move) > 0.99 * radius * self.box.reach))
         move, shift, last = step.move, None, inf
@@ -292,7 +330,7 @@ class _Search:
             last = new.broken
             shift = self._y(new.X) - (point.y + move)
             rows = self._rows(new.X)[0] - (point.values + point.G @ move)
-            again = self.program.step(point, radius, price, (shift, rows))
+            again = self._step(here, point, radius, price, (shift, rows))
             if not again.ok:
                 break
             move = again.move
@@ -366,7 +404,7 @@ class _Search:
 
     def _found(self, here: _Here, point: Point, reason: str, used: int, seconds: float) -> Found:
         violations = self._violations(here.X, point)
-        step = self.program.step(point, 0.02, LAST_PRICE if violations else 1e4)
+        step = self._step(here, point, 0.02, LAST_PRICE if violations else 1e4)
         binding = self._binding(point, step) if step.ok else ()
         if violations and reason == "optimal":
             reason = "smallest violation near"
