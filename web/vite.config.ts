@@ -5,7 +5,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 import { tiles } from "./land.ts";
 
-const OUT = process.env["SERAI_PAGE"] ?? "../src/serai/room/page";
+const OUT = process.env["SERAI_PAGE_OUT"] ?? "../src/serai/room/page";
 
 /** Land outlines as files of their own, fetched when a map covers them; `virtual:land` lists their addresses. */
 function land(): Plugin {
