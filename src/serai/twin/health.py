@@ -56,6 +56,7 @@ class Seen:
 def healthy(loop: Loop, events: Events, seen: Seen, now: float) -> dict[str, Any]:
     """Return the Health of a twin."""
     quality = loop.latest.tally(loop.latest.quality_at(round(now * MICROSECONDS)))
+    quality["beyond"] = int(loop.beyond.sum())
     late = seen.behind > LATE * loop.settings.period
     trouble = "; ".join(f"{k}: {v}" for k, v in loop.trouble.items() if v)
     return {

@@ -10,7 +10,7 @@ import numpy as np
 from serai.telemetry.readings import MICROSECONDS, Quality, Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,6 +47,7 @@ class Latest:
         self.register = register
         self.number = register.numbers(self.tags)
         self.value, self.quality = np.full(n, np.nan), np.zeros(n, np.uint16)
+        self.low, self.high = np.full(n, np.nan), np.full(n, np.nan)
         self.time, self.received = np.full(n, NEVER, np.int64), np.full(n, NEVER, np.int64)
         self.sigma = np.array([i.sigma for i in instruments])
         self.share = np.array([i.share for i in instruments])
@@ -88,6 +89,17 @@ class Latest:
         overdue = now - np.maximum(self.time, self._begun) > self.stale
         quality[overdue] |= np.uint16(Quality.STALE)
         return quality
+
+    def hold(self, limits: Mapping[tuple[str, str], tuple[float, float]]) -> None:
+        """Hold every reading to the limits [SI, nan = none] of what it measures, by (quantity, element)."""
+        for k, i in enumerate(self.instruments):
+            self.low[k], self.high[k] = limits.get((i.quantity, i.where), (np.nan, np.nan))
+
+    def beyond(self, quality: NDArray[np.uint16]) -> Flags:
+        """Tell which instruments read something usable beyond its limit (n_tag,)."""
+        with np.errstate(invalid="ignore"):
+            found = (self.value < self.low) | (self.value > self.high)
+        return np.asarray(found & ((quality & USELESS) == 0))
 
     def sigma_of(self, which: NDArray[np.intp]) -> Floats:
         """Return the standard deviation [SI] of the newest readings of some instruments."""

@@ -30,7 +30,7 @@ from serai.twin.figures import Figures
 from serai.twin.gas import PREDICTED, GasSeen, GasSight
 from serai.twin.grid import SURE, GridSeen, GridSight
 from serai.twin.latest import NEVER, USELESS, Latest
-from serai.twin.layout import Layout
+from serai.twin.layout import Layout, limits_of
 from serai.twin.residuals import residuals, unobservable
 from serai.twin.timing import Timing
 
@@ -129,6 +129,7 @@ class Loop:
 
     timing, counts, latest, layout   for those who look;  known  of the last beat
     shown       what the control room takes as given at a time (set-points, positions), for the diagnosis
+    beyond      which instruments (n_tag,) read something beyond the limit of what they measure
     incidents   that are open;  gas, grid   last seen;  trouble  what kept a stage from its answer, "" = nothing
     """
 
@@ -148,6 +149,8 @@ class Loop:
         self.layout = Layout(network, keys, own)
         self._gas_at = self.layout.at(self.gas_sight.keys) if self.gas_sight else np.empty(0, np.intp)
         self._grid_at = self.layout.at(self.grid_sight.keys) if self.grid_sight else np.empty(0, np.intp)
+        self.latest.hold(limits_of(network))
+        self.beyond = np.zeros(len(self.latest), bool)
         self._lay_stations()
         self.figures = Figures(network, self.gas_sight, self.grid_sight)
         self._judged_tags = np.array([self.latest.number[k] for k in range(len(own))], np.int32)
@@ -168,7 +171,8 @@ class Loop:
         self.beat = 0
         self.newest = NEVER
         self._grid_newest = 0.0
-        self._gas_scans = -1
+        watch = judge.watch if judge is not None else None
+        self._gas_scans = watch.memory.count if watch is not None else -1
         self._last: Any = None
         self._turn = Lock()  # of the diagnosis: it is read and saved between two of its scans
 
@@ -218,6 +222,7 @@ class Loop:
             self._drain()
         with self.timing.stage("quality"):
             quality = self.latest.quality_at(round(now * MICROSECONDS))
+            self.beyond = self.latest.beyond(quality)
         fresh = self._estimate(now, quality)
         self._diagnose(now)
         with self.timing.stage("state"):
