@@ -35,7 +35,7 @@ class Bounds:
     def empty(self) -> str:
         """Return "" or what has no room left: "u" or "m"."""
         for name, a in (("u", self.u), ("m", self.m)):
-            if np.any(a[:, 0] > a[:, 1] + 1e-9 * (1.0 + np.abs(a[:, 1]))):
+            if np.any(np.isinf(a)) or np.any(a[:, 0] > a[:, 1] + 1e-9 * (1.0 + np.abs(a[:, 1]))):
                 return name
         return ""
 
@@ -56,7 +56,7 @@ def chains(task: Task, fuel_nodes: set[int]) -> tuple[list[Chain], Floats]:
     """
     n, edges = len(task.names), task.edges
     known = (task.draw[:, 0] == task.draw[:, 1]) & np.array([k not in fuel_nodes for k in range(n)])
-    known[task.swing_node] = False
+    known[task.swing_node] &= not fuel_nodes  # it takes the fuel of all drives
     at: list[list[int]] = [[] for _ in range(n)]
     for k, e in enumerate(edges):
         at[e.start].append(k)
@@ -109,8 +109,10 @@ def first_bounds(task: Task, fixed: Floats, slack: float) -> Bounds:
     low = np.where(task.limited[:, 0], np.maximum(task.low - slack, 0.0), task.low)
     high = np.where(task.limited[:, 1], np.minimum(task.high + slack, HIGHEST + 70.0 * BAR), task.high)
     m = np.array([[max(e.flow_low, -ENDLESS), min(e.flow_high, ENDLESS)] for e in task.edges])
-    known = ~np.isnan(fixed)
-    m[known] = fixed[known, None]
+    for k in np.flatnonzero(~np.isnan(fixed)):
+        room = 1e-6 * max(task.total, 1.0)  # what rounding may break a flow limit by
+        inside = m[k, 0] - room <= fixed[k] <= m[k, 1] + room
+        m[k] = fixed[k] if inside else (np.inf, -np.inf)
     return Bounds(np.stack([f.u(low), f.u(high)], axis=1), m, slack)
 
 

@@ -274,6 +274,9 @@ def _task(system: System, flows: Mapping[str, Known], swing: str, swing_node: st
             for k in (e.start, e.end):
                 high[k], limited[k, 1] = min(high[k], float(pipes["pressure_max"][e.row])), True
     draw, free = _draw(net, g.node, n, flows)
+    if not free:  # the swing takes the rounding, as it does in the exact laws
+        at = g.node[swing_node]
+        draw[at] -= draw[:, 0].sum()
     fluid = _fluids(system)
     total = float(np.maximum(draw[:, 0], 0.0).sum())
     return Task(

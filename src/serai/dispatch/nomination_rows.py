@@ -16,7 +16,7 @@ import numpy as np
 from serai.dispatch.nomination_bounds import Bounds, Chain
 from serai.dispatch.nomination_curves import Band, Line, band, outside, sampled
 from serai.dispatch.nomination_model import BAR, HIGHEST
-from serai.dispatch.nomination_program import INFINITY, Program
+from serai.dispatch.nomination_program import INFINITY, TINY, Program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +52,7 @@ class Rows:
     """A relaxation under construction, for given bounds.
 
     pieces   chain -> number of pieces into which its range of flow is cut
+    dropped  (element, side) of pressure limits of stations and control valves that are left out
     slack    column: by how much [bar] all pressure limits are broken; margin column: share of MARGIN kept inside
     modes    element -> mode ("open", "active") -> its 0/1 column
     """
@@ -61,10 +62,10 @@ class Rows:
     chains: Sequence[Chain]
     envelopes: Mapping[str, Envelope]
     pieces: Mapping[int, int]
+    dropped: frozenset[tuple[str, str]] = frozenset()
     program: Program = field(default_factory=Program)
     modes: dict[str, dict[str, int]] = field(default_factory=dict)
     limits: list[Limit] = field(default_factory=list)
-    balance: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Add all columns and rows."""
@@ -136,14 +137,14 @@ class Rows:
                 rest[node] += constant
         for d in t.drives:
             ins[d.node].append((self.fuel[d.name], -1.0))
-        spare = 1e-6 * t.total + sum(p.high[c] for c in self.fuel.values())
+        spare = sum(p.high[c] for c in self.fuel.values())
         for node, terms in enumerate(ins):
             low, high = (float(x) for x in t.draw[node])
             if node == t.swing_node:
-                low, high = low - spare, high + 1e-6 * t.total
-            room = 1e-9 * t.total if low == high else 0.0
-            row = p.row(_summed(terms), low - float(rest[node]) - room, high - float(rest[node]) + room)
-            self.balance.append(row)
+                low -= spare
+            summed = _summed(terms)
+            if any(abs(v) > TINY for _, v in summed):  # else every flow there is known, and balances
+                p.row(summed, low - float(rest[node]), high - float(rest[node]))
 
     def _most_fuel(self, station: str) -> float:
         """Return the most shaft power [W] that a station can take, from its limits and the bounds."""
@@ -407,7 +408,7 @@ class Rows:
         at = {n: k for k, n in enumerate(t.names)}
         for side, column, end in (("low", "pressure_in_min", "from_node"), ("high", "pressure_out_max", "to_node")):
             value = float(table[column][e.row])
-            if np.isfinite(value):
+            if np.isfinite(value) and (e.element, side) not in self.dropped:
                 self._limit(Limit(e.element, side, at[str(table[end][e.row])], value), columns)
 
     # ------------------------------------------------------------------------------------------------------ limits
