@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, cast
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 CAPPED, TRIPPED = "gives its most", "passed through"  # sources of the Knowns of what gives way
 HOLDS, BREAKS, REFUSED, NO_ANSWER = "holds", "breaks", "refused by physics", "no answer"
-OWN_USE = "field fuel"  # kind of the offtake of what a field burns itself
+OWN_USE = ("field fuel", "loss")  # kinds of offtakes that are a field's own: what it burns and what it loses
 POWER = (
     "buses", "lines", "transformers", "transformers3", "branches", "shunts", "loads", "generators", "switches",
     "hvdc_links", "plants",
@@ -91,12 +92,19 @@ class Ahead:
     result     the day, as `transient` gives it
     reached    every limit of gas and power that it reaches: the first time [s], the value at its worst, soonest first
     survival   of every loss, the shortest first; `intact`: the same of no loss at all
+    stopped    why the day ends before the horizon, "" = it does not: a demand cannot flow any more
     """
 
     result: Result
     reached: tuple[Break, ...]
     survival: tuple[Survival, ...]
     intact: Survival
+    stopped: str = ""
+
+    @property
+    def hours(self) -> float:
+        """How far ahead was seen [h]."""
+        return float(self.result.dataset["time"].values[-1]) / 3600.0
 
     def __repr__(self) -> str:
         """Say it in one line."""
@@ -152,8 +160,8 @@ def ahead(
     cell         longest pipe cell [m]
     progress     called with the share done, 0 to 1
 
-    Raises what `transient` raises for the day itself, UnknownName for an element to lose that does not exist. A loss
-    without an answer says so in its row.
+    Raises what `transient` raises where not even the first step has an answer, and UnknownName for an element to lose
+    that does not exist. A loss without an answer says so in its row.
     """
     length, dt = 3600.0 * float(hours), seconds(step)
     events = tuple(sorted(events, key=lambda e: e.time))
@@ -168,23 +176,30 @@ def ahead(
         _lay(day, _state(start))
     day.record(0.0)
     began = day.x.copy()
-    for a, b in zip(times[:-1].tolist(), times[1:].tolist(), strict=True):
-        day.advance(a, b, dt, None)
+    stopped = ""
+    for k, (a, b) in enumerate(pairwise(times.tolist())):
+        try:
+            day.advance(a, b, dt, None)
+        except SeraiError as error:
+            if k == 0:
+                raise
+            stopped, times = str(error), times[: k + 1]
+            break
         day.record(b)
         told(0.2 * b / length)
     result = day.result()
     names = _losable(network, result) if losses is None else list(losses)
     reached = tuple(breaks_by_time(network, result.dataset))
     if not names:
-        return Ahead(result, reached, (), Survival("", "", HOLDS, inf))
+        return Ahead(result, reached, (), Survival("", "", HOLDS, inf), stopped)
     study = _Study(_gas_alone(network, result), day, began, times)
     intact = study.lose("")
     found = []
     for k, name in enumerate(names):
         found.append(study.lose(name))
-        told(0.2 + 0.8 * (k + 1) / len(names))
+        told(min(1.0, 0.2 + 0.8 * (k + 1) / len(names)))
     found.sort(key=lambda s: s.time if isfinite(s.time) else 2.0 * length if s.time == inf else -1.0)
-    return Ahead(result, reached, tuple(found), intact)
+    return Ahead(result, reached, tuple(found), intact, stopped)
 
 
 def _losable(network: Network, result: Result) -> list[str]:
@@ -356,7 +371,7 @@ class _Study:
         time, first = 0.0, None
         try:
             inside = self.limits.margins(course.system, course.x, name)
-            for a, b in zip(self.times[:-1].tolist(), self.times[1:].tolist(), strict=True):
+            for a, b in pairwise(self.times.tolist()):
                 self._advance(course, a, b)
                 time, before, inside = b, inside, self.limits.margins(course.system, course.x, name)
                 first = self._first((before, inside), (a, b), intact=not name)
@@ -443,6 +458,11 @@ class _Limits:
         self.limit, self.sign = np.array(columns[2], float), np.array(columns[3], float)
         t = network.active("supplies")
         self.supplies = {str(n): (str(t["node"][k]), float(t["flow_max"][k])) for k, n in enumerate(t.names)}
+        self.terminals: dict[str, dict[tuple[str, str], float]] = {}  # node -> what takes (1) or gives (-1) there
+        for kind, quantity, sign in (("offtakes", "withdrawal", 1.0), ("supplies", "supply", -1.0)):
+            t = network.active(kind)
+            for n, node in zip(t.names, t["node"] if len(t) else (), strict=True):
+                self.terminals.setdefault(str(node), {})[str(n), quantity] = sign
 
     def margins(self, system: System, x: Floats, lost: str) -> Floats:
         """Return how far inside each limit a state is (n_limit,), SI; nan where a station is lost or closed."""
@@ -455,19 +475,16 @@ class _Limits:
 
     def too_much(self, course: _Course) -> list[tuple[str, float]]:
         """Return the supplies that hold a pressure and give more than they can, with what they can [kg/s]."""
-        system = course.system
-        held = {k.where for k in system.knowns if k.quantity == "pressure"}
-        swinging = [n for n, (_, most) in self.supplies.items() if n in held and isfinite(most)]
-        if not swinging:
-            return []
-        net = system.withdrawals(system.gas)
-        w = system.equations.columns["withdrawal"].index
+        knowns, w = course.system.knowns, course.system.equations.columns["withdrawal"].index
+        swinging = [k.where for k in knowns if k.quantity == "pressure" and k.where in self.supplies]
         out = []
         for name in swinging:
             node, most = self.supplies[name]
-            k = system.gas.node.get(node)
-            if k is not None and node in w and net[k][0] - course.x[w[node]] > most * (1.0 + NEGLIGIBLE):
-                out.append((name, most))
+            if isfinite(most) and node in w:
+                at = self.terminals[node]
+                net = sum(at.get((k.where, k.quantity), 0.0) * k.value for k in knowns)
+                if net - course.x[w[node]] > most * (1.0 + NEGLIGIBLE):
+                    out.append((name, most))
         return out
 
     def recovered(self, course: _Course, intact: _Course, time: float) -> list[str]:
@@ -481,7 +498,7 @@ class _Limits:
 
 
 def loss(network: Network, name: str) -> list[Known]:
-    """Say a loss in Knowns: a station is passed through, a field gives nothing and burns nothing; others are gone."""
+    """Say a loss in Knowns: a station is passed through, a field gives and burns nothing, all else is gone."""
     kind = network.kind_of(name)
     if kind == "compressors":
         return [Known("open", name, 1.0, source="lost")]
@@ -494,6 +511,6 @@ def loss(network: Network, name: str) -> list[Known]:
     burnt = [
         Known("withdrawal", n, 0.0, source="lost")
         for n, at, what in zip(own, offtakes["node"], offtakes["kind"], strict=False)
-        if str(at) == node and str(what) == OWN_USE
+        if str(at) == node and str(what) in OWN_USE
     ]
     return [Known("supply", name, 0.0, source="lost"), *burnt]
