@@ -52,7 +52,7 @@ class Site:
         if name is not None:
             self.sign_in(name)
             session = self.accounts.session(self.tokens[name])
-            made.cookies.set("serai_session", self.tokens[name])
+            made.cookies.set("serai_session", self.tokens[name], domain="127.0.0.1")
             made.headers["x-serai-csrf"] = session.csrf
         return made
 

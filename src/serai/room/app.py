@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from serai.errors import SeraiError
@@ -83,13 +84,14 @@ def create(desk: Desk, accounts: Accounts, audit: Audit, options: Options | None
     for router in ROUTERS:
         app.include_router(router, prefix=API)
     app.include_router(service.beside)
-    for address in room.page:
-        app.router.routes.append(Route(address, _page, methods=["GET", "HEAD"]))
+    app.router.routes.append(Route("/{path:path}", _page, methods=["GET", "HEAD"]))
     return app
 
 
 async def _page(request: Request) -> Response:
-    """Answer with a file of the page; its address is in the table, or this would not have been asked."""
+    """Answer with a file of the page, if its address stands in the table."""
     room: Room = request.app.state.room
-    path = request.url.path
-    return room.page[path].answer(request, files.cache_of(path))
+    found = room.page.get(request.scope["path"])
+    if found is None:
+        raise HTTPException(404)
+    return found.answer(request, files.cache_of(request.scope["path"]))
