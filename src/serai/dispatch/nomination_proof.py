@@ -55,6 +55,9 @@ def prove(relaxation: Relaxation) -> Proof | None:
         return None
     named = _named(rows, found) if rows is not None and found is not None and len(found.x) else ()
     named, irreducible = _irreducible(relaxation, named)
+    if irreducible and not named:
+        reason = f"the drops of pressure alone ask for more than {HIGHEST / BAR:g} bar, the most that the laws are fitted to"
+        return Proof(bound, (), irreducible=True, reason=reason)
     least = f"at least {bound:.3g} bar" if bound < STEPS[-1] else f"more than {STEPS[-1]:g} bar"
     told = "; ".join(f"{e} {'at least' if side == 'low' else 'at most'} {v / BAR:.6g} bar" for e, side, v in named)
     reason = f"whatever is set, a pressure limit is broken by {least}"

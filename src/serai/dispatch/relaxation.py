@@ -46,7 +46,8 @@ WORST, FINEST = 8, 4  # chains refined at a time, and how often pieces double
 NARROW = 0.05  # kg/s: a chain is not tightened further
 SHUTTING = 10.0  # s for the search of devices that need not stand open
 STEPS = (5.0, 20.0, 80.0)  # bar: by which limits are widened to see how far they must be broken
-RUNNING, STANDING = 0.02, 0.003  # what an active and an open device cost beside a whole margin
+RUNNING, STANDING = 0.1, 0.003  # what an active and an open device cost beside a whole margin
+GAP = 0.15  # of a margin: a point need not be the best one
 PROVEN = 1e-3  # bar: a bound below it proves nothing
 
 
@@ -195,7 +196,7 @@ class Relaxation:
                 p.cost[column] = RUNNING if mode == "active" else STANDING
         for choice in excluded:
             _exclude(rows, choice)
-        found = p.solve(self.left, options={"mip_rel_gap": 0.25, "mip_abs_gap": 0.25})
+        found = p.solve(self.left, options={"mip_rel_gap": GAP, "mip_abs_gap": GAP})
         self.ended = found.status
         return self.read(rows, self._shut(rows, found)) if len(found.x) else None
 
