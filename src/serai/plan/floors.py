@@ -58,6 +58,15 @@ class Floors:
     def _memory(self) -> Trees:
         return trees(self.sure, len(self.tests))
 
+    def hold(self, at: Decisions) -> bool:
+        """Whether whole decisions pass every loss of an element; stops are passed by selling less."""
+        if not self.neutrality.survive:
+            return True
+        left = stresses(self.sure, at, self.tests, self._memory)[0]
+        need = np.einsum("tgy,g->yt", self._asked, at.u)
+        late, lost = self.neutrality.since, np.array([t.what != "stop" for t in self.tests])
+        return bool((left >= need - SHORT * np.maximum(1.0, need))[late:, lost].all())
+
     def add(self, master: Master, at: Decisions, answer: Answer) -> tuple[int, Floats | None]:
         """Add the floors that an answer breaks to a master; return how many, and what stops leave (Y, stops)."""
         p, rule, places = self.problem, self.neutrality, master.at
@@ -68,7 +77,7 @@ class Floors:
         kept = 1.0 - (rule.max_loss or 0.0)
         has = places.revenue >= 0
         revenue = np.where(has, answer.values[places.revenue], 0.0).sum(axis=(0, 2))
-        asked = self._asked if len(self.tests) else np.zeros((0, len(p.sales), len(p.years)))
+        asked = self._asked
         need = np.where(stop, kept * revenue[:, None], np.einsum("tgy,g->yt", asked, at.u))
         lacking = left < need - SHORT * np.maximum(1.0, np.where(stop, revenue[:, None], need))
         lacking[: rule.since] = False

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 INFINITY = highspy.kHighsInf
 IDLE, CROWD = 60, 400  # solves in which a cut did not bind before it goes; cuts that may be idle before any goes
+SLACK = 1e-6  # of weights of futures
+STAYS, SHARE = -1, -2  # rows that are no cuts; those of shares go when the bound on them changes
 NOTHING = np.empty(0, dtype=np.int32)
 
 
@@ -115,8 +117,9 @@ class Master:
         self.highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
         self.highs.setOptionValue("threads", 1)
         self.row_names: list[str] = []
-        self.idle: Ints = np.empty(0, dtype=np.int64)  # solves since a row last bound; -1 = a row that always stays
+        self.idle: Ints = np.empty(0, dtype=np.int64)  # solves since a row last bound; negative: STAYS, SHARE
         self.weighings: list[Floats] = []
+        self.signed: list[float] = []  # money of what is signed anyway, by weighing
         self.theta: list[Ints] = []
         self._add_columns()
         self._add_builds()
@@ -150,7 +153,26 @@ class Master:
         self._row(f"weighing {len(self.weighings)}", columns, values, high=float(signed))
         self.weighings.append(weight)
         self.theta.append(theta)
+        self.signed.append(float(signed))
         return len(self.weighings) - 1
+
+    def live(self, j: int) -> bool:
+        """Whether a weighing is one that this attitude to risk allows."""
+        low, high, w = 1.0 - self.risk, 1.0 - self.risk + self.risk / self.tail, self.weighings[j]
+        return bool(w.min() >= low - SLACK and w.max() <= high + SLACK)
+
+    def ask(self, neutrality: Neutrality, risk: float) -> None:
+        """Change bounds on shares and the attitude to risk; all cuts stay true.
+
+        Shares that were not bounded at all when the master was made have no columns to be bounded by.
+        """
+        self.neutrality, self.risk = neutrality, risk
+        old = np.flatnonzero(self.idle == SHARE)
+        self._drop(old)
+        self._add_shares()
+        for j, signed in enumerate(self.signed):
+            row = self.row_names.index(f"weighing {j}")
+            self.highs.changeRowBounds(row, -INFINITY, signed if self.live(j) else INFINITY)
 
     def _ceiling(self) -> float:
         """Return more than any year can earn, [million USD]."""
@@ -192,11 +214,11 @@ class Master:
                 for y in range(rule.since, len(p.years)):
                     name = f"{dependence.dimension} {dependence.name}, share of {measure} {p.years[y]}"
                     n_b = places.shape[2]
-                    self._row(name, places[:, y].ravel(), np.repeat(values, n_b), high=0.0)
+                    self._row(name, places[:, y].ravel(), np.repeat(values, n_b), high=0.0, kind=SHARE)
 
     def _row(
         self, name: str, columns: Sequence[int] | Ints, values: Sequence[float] | Floats,
-        *, low: float = -INFINITY, high: float = INFINITY,
+        *, low: float = -INFINITY, high: float = INFINITY, kind: int = STAYS,
     ) -> None:  # fmt: skip
         """Add a row that stays; columns may repeat, -1 is nothing."""
         index, value = np.asarray(columns, dtype=np.int64), np.asarray(values, dtype=np.float64)
@@ -205,7 +227,7 @@ class Master:
         kept = np.flatnonzero(dense).astype(np.int32)
         self.highs.addRow(low, high, len(kept), kept, dense[kept])
         self.row_names.append(name)
-        self.idle = np.append(self.idle, -1)
+        self.idle = np.append(self.idle, kind)
 
     # ---------------------------------------------------------------------------------------------------------- cuts
 
@@ -275,7 +297,11 @@ class Master:
     def _forget(self) -> None:
         """Drop cuts that have long not bound."""
         old = np.flatnonzero(self.idle > IDLE)
-        if len(old) < CROWD:
+        if len(old) >= CROWD:
+            self._drop(old)
+
+    def _drop(self, old: Ints) -> None:
+        if not len(old):
             return
         self.highs.deleteRows(len(old), old.astype(np.int32))
         self.idle = np.delete(self.idle, old)
@@ -300,7 +326,7 @@ class Master:
             raise NotConverged(msg)
         solution = self.highs.getSolution()
         binds = np.abs(np.array(solution.row_dual)) > 0.0
-        self.idle = np.where(self.idle < 0, -1, np.where(binds, 0, self.idle + 1))
+        self.idle = np.where(self.idle < 0, self.idle, np.where(binds, 0, self.idle + 1))
         return self._answer(np.array(solution.col_value), self.highs.getInfo().objective_function_value)
 
     def limit(self, low: Floats, high: Floats) -> None:

@@ -102,6 +102,7 @@ class Mix:
         shares, late = len(volume), max(0, len(p.years) - rule.since)
         volume += [none] * len(stops)
         revenue += [none + 1.0 - (rule.max_loss or 0.0)] * len(stops)
+        self.shares = shares  # the first kinds of rows; then those of stops
         self.on_volume, self.on_revenue = (np.array(v).reshape(-1, len(none)) for v in (volume, revenue))
         self.limit = np.zeros((late, len(volume)))
         if stops:
@@ -141,9 +142,23 @@ class Mix:
         weight = np.full(n_s, 1.0 - self.risk)
         weight[: self.tails] += np.abs(dual[n_y : n_y + self.tails]) / p.scenarios.probability[: self.tails]
         fee, toll = np.zeros((len(p.ways[0]), n_y)), np.zeros((len(p.ways[0]), n_y))
-        bound = dual[n_y + self.tails :].reshape(self.limit.shape)
+        self.dual = bound = dual[n_y + self.tails :].reshape(self.limit.shape)
         fee[:, self.since :] = (bound @ self.on_volume).T
         toll[:, self.since :] = (bound @ self.on_revenue).T
         share = np.array(solution.col_value)[1 + n_s :].reshape(len(self.policies), n_y)
         value = self.highs.getInfo().objective_function_value + self.constant
         return share, value, Prices(weight / (p.scenarios.probability @ weight), fee, toll), dual[:n_y]
+
+    def room(self, share: Floats) -> float:
+        """Return what raising every bound on a share by 1 would earn at these decisions, [million USD], by the duals.
+
+        A row is sum (way - alpha) flow <= 0: its slope in alpha is its dual times the whole flow.
+        """
+        kinds = self.dual[:, : self.shares]
+        flows = {
+            what: sum(getattr(p, what).sum(axis=(0, 2)) * w for p, w in zip(self.policies, share, strict=True))
+            for what in ("volume", "revenue")
+        }
+        volume, revenue = (np.asarray(flows[what])[self.since :, None] for what in ("volume", "revenue"))
+        of_volume = np.abs(self.on_volume[: self.shares]).sum(axis=1) > 0.0
+        return float((np.abs(kinds) * np.where(of_volume, volume, revenue)).sum())

@@ -29,6 +29,7 @@ CHEAPER = 1e-9  # USD/1,000 m3: what earns less earns nothing; far above roundin
 NO_LIMIT = 1e18  # bcm
 BIG = 1e8  # USD/1,000 m3: what leaving a balance open costs, far above all prices
 PIVOTS = 4000  # of one block at most; a hundred are usual
+RESTLESS = 400  # pivots after which the next arc is taken by turns, not by its gain: no circle lasts then
 EMPTY, FULL, TREE = 0, 1, 2  # where an arc stands: at no flow, at its capacity, in the spanning tree
 
 
@@ -152,7 +153,7 @@ def _block(nodes, net, flow, state, parent, arc, warm):  # type: ignore[no-untyp
                 return False
             spare[v] = 0.0
     _potentials(nodes, tree, below, where, 0.0)
-    if not _pivots(tree, below, where, 0.0, CHEAPER):
+    if not _pivots(tree, below, where, 0.0, CHEAPER * max(1.0, np.abs(cost).max() / 1e4)):
         return False
     flow[:] = moved[:m]
     return True
@@ -248,8 +249,10 @@ def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # 
     """Let the arc that earns the most enter the tree until none earns anything; `room` = capacity of spare arcs."""
     tail, head, _, capacity, moved, _, _, state, _ = tree
     parent, depth = below[0], where[1]
-    for _ in range(PIVOTS):
-        enter = _dearest(tree, where[0], least)
+    for turn in range(PIVOTS):
+        if turn % RESTLESS == RESTLESS - 1:  # rounding gathers in potentials
+            _potentials(len(parent) - 1, tree, below, where, BIG if room > 0.0 else 0.0)
+        enter = _dearest(tree, where[0], least, turn if turn >= RESTLESS else -1)
         if enter < 0:
             return True
         up = state[enter] == EMPTY
@@ -282,16 +285,22 @@ def _pivots(tree, below, where, room, least):  # type: ignore[no-untyped-def] # 
 
 
 @njit(cache=True, nogil=True)
-def _dearest(tree, pot, least):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return the arc outside the tree that earns the most, -1 where none earns more than `least`."""
+def _dearest(tree, pot, least, turn):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return the arc outside the tree that earns the most, or the next that earns, by turns (-1: no turn).
+
+    -1 where none earns more than `least`.
+    """
     tail, head, cost, capacity, _, _, _, state, _ = tree
     best, enter = least, -1
-    for a in range(len(tail)):
+    for k in range(len(tail)):
+        a = k if turn < 0 else (k + 31 * turn) % len(tail)
         if state[a] != TREE and capacity[a] > 0.0:
             gain = pot[head[a]] - pot[tail[a]] - cost[a]
             gain = gain if state[a] == EMPTY else -gain
             if gain > best:
                 best, enter = gain, a
+                if turn >= 0:
+                    return enter
     return enter
 
 

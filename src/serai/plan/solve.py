@@ -40,7 +40,7 @@ ROUNDS = 400  # of cuts at most
 OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at hand
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
-SHUT = 1e6  # USD/1,000 m3: no sale pays this
+SHUT = 1e5  # USD/1,000 m3: no sale pays this
 CUTS = 3  # rounds of cuts in a part of the tree before it is split
 SAFE = 0.8  # parts are left when their bound is within this share of the gap
 
@@ -50,6 +50,7 @@ class Solved:
     """A plan: decisions, how gas is sold, value [million USD], the bound on any better one, seconds, rounds, parts.
 
     prices  of risk and dependence, under which the mixture is best
+    room    what raising every bound on a share by 1 would earn at these decisions, by the duals [million USD]
     """
 
     decisions: Decisions
@@ -59,6 +60,7 @@ class Solved:
     seconds: float
     rounds: int
     prices: Prices
+    room: float
     parts: int = 1
 
     @property
@@ -100,6 +102,7 @@ class Search:
         self.bound, self.rounds, self.gap = inf, 0, 0.0
         self.attained = 0.0  # what the last policy came to at its decisions: the scale of money
         self.told: Callable[[float, float], None] | None = None
+        self.first: Decisions | None = None  # a plan to try before any other
         self.master.weigh(np.ones(problem.scenarios.count))
 
     def run(self, gap: float, seconds: float, progress: Callable[[float, float], None] | None = None) -> Solved:
@@ -111,6 +114,8 @@ class Search:
         self.until = self.begun + seconds
         self.gap, self.told = gap, progress
         count = len(self.master.at.integers)
+        if self.first is not None:
+            self.best = self._attained(self.first)
         self.master.limit(np.zeros(count), np.ones(count))
         self.bound = min(self.bound, self._converge())
         tree = Tree(np.zeros(count), np.ones(count), self.bound)
@@ -120,6 +125,14 @@ class Search:
             raise PhysicsRefused(msg)
         self.bound = max(min(self.bound, tree.bound()), self.best.value)
         return replace(self.best, bound=self.bound, seconds=self._spent(), rounds=self.rounds, parts=tree.count)
+
+    def ask(self, neutrality: Neutrality, risk: float) -> None:
+        """Change bounds on shares and the attitude to risk; what was learned stays, the best plan is tried first."""
+        self.neutrality, self.risk = neutrality, risk
+        self.floors = Floors(self.problem, self.sure, neutrality)
+        self.master.ask(neutrality, risk)
+        self.bound = inf
+        self.first, self.best = self.best.decisions if self.best else None, None
 
     def _left(self) -> float:
         return self.until - time.perf_counter()
@@ -174,7 +187,8 @@ class Search:
 
     def _apart(self, weight: Floats) -> tuple[int, float]:
         """Return the weighing of the master that is nearest, and its mean difference."""
-        apart = [float(np.abs(w - weight) @ self.problem.scenarios.probability) for w in self.master.weighings]
+        prob, master = self.problem.scenarios.probability, self.master
+        apart = [float(np.abs(w - weight) @ prob) if master.live(j) else inf for j, w in enumerate(master.weighings)]
         return int(np.argmin(apart)), min(apart)
 
     def _nothing(self, at: Decisions) -> Policy:
@@ -281,19 +295,15 @@ class Search:
         booked = np.where(self.problem.booking_cost > 0.0, np.minimum(answer.decisions.booked, stands), stands)
         decisions = Decisions(whole.x, whole.u, booked)
         lacking, left = self.floors.add(self.master, decisions, answer)
-        if lacking and self._misses(decisions):
+        if lacking and not self.floors.hold(decisions):
             return
         found = self._mix(decisions, left)
         if self.best is None or found.value > self.best.value:
             self.best = found
 
-    def _misses(self, at: Decisions) -> bool:
-        """Whether whole decisions miss a floor that no way of selling can mend."""
-        try:
-            answer = self.master.relaxed()
-        except PhysicsRefused:
-            return True
-        return bool(self.floors.add(self.master, at, answer)[0])
+    def _attained(self, at: Decisions) -> Solved | None:
+        """Return a plan of another neutrality or risk under this one; None where it misses a floor."""
+        return self._mix(at, None) if self.floors.hold(at) else None
 
     def _mix(self, at: Decisions, left: Floats | None) -> Solved:
         """Mix policies at fixed decisions until no other policy would help; teach the master the last."""
@@ -317,4 +327,4 @@ class Search:
             self.recent = [*self.recent[-RECENT:], found]
             share, value, prices, level = mix.solve()
         assert share is not None  # noqa: S101 - a mixture was solved
-        return Solved(at, Mixture(mix.policies, share), value, inf, self._spent(), self.rounds, prices)
+        return Solved(at, Mixture(mix.policies, share), value, inf, self._spent(), self.rounds, prices, mix.room(share))

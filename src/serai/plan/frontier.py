@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frontier: what a plan is worth against the fear of bad futures and against the bound on dependence.
+
+    found = frontier("turkmenistan", risks=(0.0, 0.5), shares=(0.5, 0.7, 1.0))
+    found.table                          # a row for every pair: value, bound, mean, worst, the price of neutrality
+
+Points are solved from the tightest bound on: its plan keeps every looser bound, so each point starts from a plan, from
+the cuts of all points before it, and from the weighings of futures that its risk allows.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from serai.errors import PhysicsRefused, SeraiError
+from serai.plan.case import PlanningCase, read_planning
+from serai.plan.neutrality import DIMENSIONS, Neutrality
+from serai.plan.problem import Problem
+from serai.plan.scenarios import draw
+from serai.plan.solve import Search
+from serai.simulate.ensemble_parts import in_order
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from serai.plan.scenarios import Scenarios
+    from serai.plan.solve import Solved
+    from serai.plan.value import Decisions
+
+    Floats = NDArray[np.float64]
+
+RISKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (0.4, 0.5, 0.6, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The best plan at one risk and one bound; money in million USD of the base year.
+
+    value, bound   as in a plan: nothing is worth more than `bound`;  seconds it took, parts of the tree it split
+    mean, worst    expected net present value, and its mean over the worst `tail` share of futures
+    room           what raising the bound on shares by 1 would earn at the plan's decisions, by the duals
+    decisions      None where no plan keeps the bounds
+    """
+
+    risk: float
+    share: float
+    value: float
+    bound: float
+    mean: float
+    worst: float
+    room: float
+    decisions: Decisions | None
+    seconds: float
+    parts: int
+
+    @property
+    def gap(self) -> float:
+        """What is left to prove, relative to the value."""
+        return (self.bound - self.value) / max(1.0, abs(self.value))
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Points over risk and bound, with the names that their decisions stand for."""
+
+    problem: Problem
+    points: tuple[Point, ...]
+
+    def __repr__(self) -> str:
+        """Say what it is in one line."""
+        return f"<serai frontier of {self.problem.case.name}: {len(self.points)} points, gap {100 * self.gap:.2f} %>"
+
+    @property
+    def gap(self) -> float:
+        """The largest of all points."""
+        return max((p.gap for p in self.points if p.decisions is not None), default=np.nan)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a point: risk, share, value, bound, gap, mean, worst, builds, contracts, prices of neutrality.
+
+        price_dual        [million USD per percentage point of the bound] at fixed builds and contracts
+        price_difference  the same between this bound and the next looser one: builds jump, so the two differ
+        """
+        case, open_ = self.problem.case, self.problem.open_contracts
+        rows = []
+        for p in self.points:
+            x, u = (p.decisions.x[:, -1], p.decisions.u[open_]) if p.decisions else (np.zeros(0), np.zeros(0))
+            rows.append(
+                {
+                    "risk": p.risk, "share": p.share, "value": p.value, "bound": p.bound, "gap": p.gap, "mean": p.mean,
+                    "worst": p.worst, "price_dual": p.room / 100.0, "seconds": p.seconds,
+                    "builds": "; ".join(q.name for q, b in zip(case.projects, x, strict=False) if b > 0.5),
+                    "contracts": "; ".join(case.contracts[i].name for i, b in zip(open_, u, strict=False) if b > 0.5),
+                }
+            )  # fmt: skip
+        found = pd.DataFrame(rows).sort_values(["risk", "share"], ignore_index=True)
+        by_risk = found.groupby("risk")
+        step = by_risk["share"].diff(-1) * 100.0
+        found.insert(8, "price_difference", by_risk["value"].diff(-1) / step)
+        return found
+
+
+def frontier(
+    case: str | os.PathLike[str] | PlanningCase,
+    *,
+    risks: Sequence[float] = RISKS,
+    shares: Sequence[float] = SHARES,
+    bounded: Sequence[str] = DIMENSIONS,
+    neutrality: Neutrality | None = None,
+    tail: float = 0.1,
+    futures: int = 100,
+    seed: int = 1,
+    gap: float = 5e-3,
+    seconds: float = 60.0,
+    executor: Any = None,
+    progress: Callable[[float, Point], None] | None = None,
+) -> Frontier:
+    """Plan at every risk and every bound on shares.
+
+    case        a bundled case, a case folder with planning tables, or tables already read
+    risks       weights of the worst futures, 0 to 1
+    shares      bounds on dependence, 0 to 1; 1 = none;  bounded = the dimensions they hold for
+
+    neutrality  other bounds, that hold at every point
+    tail, futures, seed, gap   as in `plan`
+    seconds     each point may take; one that is not done by then shows its gap
+    executor    any concurrent.futures executor (processes must be spawned) or Dask client: one piece for each bound
+    progress    is told the share done, 0 to 1, and the point
+
+    Raises SeraiError for a risk or a share outside 0 to 1, CaseError for mistakes in the tables. A point at which no
+    plan keeps the bounds is nan.
+    """
+    for what, values in (("risk", risks), ("share", shares)):
+        if not len(values) or not all(0.0 <= v <= 1.0 for v in values):
+            msg = f"a frontier needs {what}s between 0 and 1, got {list(values)}"
+            raise SeraiError(msg)
+    tables = case if isinstance(case, PlanningCase) else read_planning(case)
+    rule, order = neutrality or Neutrality(), sorted(set(shares))
+    rules = [replace(rule, max_share={**rule.shares, **dict.fromkeys(bounded, s)}) for s in order]
+    work = _Work(tables, draw(tables, futures, seed=seed), tuple(sorted(set(risks))), tail, gap, seconds)
+    count, points = len(order) * len(work.risks), []
+    if executor is None:
+        every: Any = work.points(list(zip(order, rules, strict=True)))
+    else:
+        pieces = ((work, [one]) for one in zip(order, rules, strict=True))
+        every = (point for chain in in_order(executor, _chain, pieces) for point in chain)
+    for point in every:
+        points.append(point)
+        if progress is not None:
+            progress(len(points) / count, point)
+    return Frontier(Problem(tables, work.futures), tuple(points))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all points share."""
+
+    case: PlanningCase
+    futures: Scenarios
+    risks: tuple[float, ...]
+    tail: float
+    gap: float
+    seconds: float
+
+    def points(self, rules: list[tuple[float, Neutrality]]) -> Iterator[Point]:
+        """Yield the points of bounds (the tightest first) by one search that keeps what it learns."""
+        problem, search = Problem(self.case, self.futures), None
+        for share, rule in rules:
+            for risk in self.risks:
+                begun = time.perf_counter()
+                try:
+                    if search is None:
+                        search = Search(problem, rule, risk, self.tail)
+                    else:
+                        search.ask(rule, risk)
+                    found = search.run(self.gap, self.seconds)
+                except PhysicsRefused:
+                    lost = time.perf_counter() - begun
+                    yield Point(risk, share, np.nan, np.nan, np.nan, np.nan, np.nan, None, lost, 0)
+                    continue
+                yield _point(problem, found, risk, share, self.tail)
+
+
+def _chain(piece: tuple[_Work, list[tuple[float, Neutrality]]]) -> list[Point]:
+    """Solve the points of some bounds in a worker."""
+    work, rules = piece
+    return list(work.points(rules))
+
+
+def _point(p: Problem, found: Solved, risk: float, share: float, tail: float) -> Point:
+    value = net_present_values(p, found)
+    mean, worst = float(p.scenarios.probability @ value), worst_mean(value, p.scenarios.probability, tail)
+    return Point(
+        risk, share, found.value, found.bound, mean, worst, found.room, found.decisions, found.seconds, found.parts
+    )
+
+
+def net_present_values(p: Problem, found: Solved) -> Floats:
+    """Return what a plan is worth in each future, (S,) [million USD]."""
+    at, earned = found.decisions, found.mixture.mean("earned")
+    first = float((p.build_cost * at.x).sum() + (p.booking_cost * at.booked).sum())
+    return np.asarray(earned @ p.discount + np.einsum("g,gsy,y->s", at.u, p.fixed, p.discount) - first)
+
+
+def worst_mean(value: Floats, probability: Floats, tail: float) -> float:
+    """Return the mean of the worst `tail` share of futures (Rockafellar & Uryasev 2000, J. Risk 2:21)."""
+    order = np.argsort(value)
+    before = np.concatenate([[0.0], np.cumsum(probability[order])[:-1]])
+    weight = np.clip(tail - before, 0.0, probability[order])
+    return float(weight @ value[order] / tail)
