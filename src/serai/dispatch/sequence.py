@@ -257,10 +257,10 @@ class _Search:
         self.radius, self.price, self.used = FIRST_BOX, FIRST_PRICE, 0
         self.best: _Here | None = None
         here, reason = self._descend(here, rounds, deadline)
-        if reason in ("time", "rounds") and here.broken > 0.0 and here.lawless == 0.0 and rounds:
+        if reason in ("time", "rounds") and here.broken > KEPT and here.lawless == 0.0 and rounds:
             self.price, self.radius = max(self.price, FIRST_PRICE * DEARER**2), 0.02
             here, _ = self._descend(here, self.used + MENDING, inf)
-        if self.best is not None and (here.broken > 0.0 or self.best.value < here.value):
+        if self.best is not None and (here.broken > KEPT or self.best.value < here.value):
             here = self.best
         return self._found(here, self._point(here.X), reason, self.used, time.perf_counter() - began)
 
@@ -308,7 +308,7 @@ class _Search:
         self.trail.append((here.value, here.broken, self.radius))
         if self.told is not None:
             self.told(here.value, here.broken)
-        kept = here.broken == 0.0 and here.lawless == 0.0
+        kept = here.broken <= KEPT and here.lawless == 0.0
         if kept and (self.best is None or here.value < self.best.value):
             self.best = here
 
