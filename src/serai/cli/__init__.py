@@ -11,10 +11,12 @@ from typing import Annotated
 
 import typer
 
+from serai.cli.ahead import ahead
 from serai.cli.audit import audit
 from serai.cli.command import Settings
 from serai.cli.decide import plan
 from serai.cli.diagnose import diagnose, place
+from serai.cli.dispatch import dispatch
 from serai.cli.network import check, convert
 from serai.cli.nominate import nominate
 from serai.cli.run import run
@@ -22,7 +24,7 @@ from serai.cli.simulate import outages, replay, steady
 from serai.cli.state import estimate
 from serai.cli.telemetry import collect, field
 
-COMMANDS = (run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, plan, nominate)
+COMMANDS = (run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, ahead, plan, nominate)
 
 app = typer.Typer(
     name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
