@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from serai.cli.ahead import ahead
+from serai.cli.accounts import accounts
 from serai.cli.audit import audit
 from serai.cli.command import Settings
 from serai.cli.decide import plan
@@ -24,7 +25,9 @@ from serai.cli.simulate import outages, replay, steady
 from serai.cli.state import estimate
 from serai.cli.telemetry import collect, field
 
-COMMANDS = (run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, ahead, plan, nominate)
+COMMANDS = (
+    run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, ahead, plan, nominate, dispatch,
+)  # fmt: skip
 
 app = typer.Typer(
     name="serai", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -32,6 +35,7 @@ app = typer.Typer(
 )  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(accounts, name="accounts")
 app.add_typer(audit, name="audit")
 
 
