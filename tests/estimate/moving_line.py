@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A metered line with a station, and its truth on a finer grid with other pipes and another gas."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from serai.estimate.moving import Meter, Moving
@@ -50,19 +48,16 @@ def moving(**given):
     return Moving(network(), USUAL, START, given=meters(), cell=15e3, scan=SCAN, **given)
 
 
-def truth(hours, seed, *, leak=None, stop=None, same=False):
+def truth(hours, seed, *, leak=None, more=(), stop=None, same=False):
     """Return exact readings (n_step + 1, n_meter) every STEP seconds, in the order of `meters`.
 
-    leak   (node of the fine grid, [kg/s], hour from which on); stop  hour at which the station eases for an hour
+    leak   (node of the fine grid, [kg/s], hour from which on), more of them; stop  hour at which the station eases for an hour
     The field and the station hold their outlet pressures as a controller does, by what they pass.
     """
     r = np.random.default_rng(seed)
     off = np.zeros(3) if same else r.uniform(-0.03, 0.03, 3)
     known = network() if same else network(efficiency=0.95 * (1.0 + off), warmer=r.normal(0.0, 4.0), heavier=1.01)
-    gone = exchanges(known, USUAL)
-    if leak is not None:
-        gone.append(replace(gone[1], where="leak", at=((leak[0], 1.0),), flow=0.0))
-    pipes = Pipes(known, [x for x in gone if x.where != "leak"], cell=FINE, scan=STEP)
+    pipes = Pipes(known, exchanges(known, USUAL), cell=FINE, scan=STEP)
     names, index = [x.where for x in pipes.exchanges], {n: k for k, n in enumerate(pipes.nodes)}
     spill = np.zeros(len(pipes.nodes))
     x = pipes.start(START)
@@ -79,8 +74,8 @@ def truth(hours, seed, *, leak=None, stop=None, same=False):
         held = 67e5 - (0.8e5 if stop is not None and stop <= t < stop + 1.0 else 0.0)
         u[field] = 200.0 + 40e-5 * (65e5 - p[index["A"]])
         u[station] = 200.0 + 60e-5 * (held - p[index["C"]])
-        if leak is not None and t >= leak[2]:
-            spill[index[leak[0]]] = leak[1]
+        for node, rate, begin in (*((leak,) if leak else ()), *more):
+            spill[index[node]] = rate if t >= begin else 0.0
         x = pipes.step(x, u, pipes.efficiency, spill)
         if k >= 0:
             p = pipes.pressures(x)
@@ -101,3 +96,22 @@ def read(exact, seed, *, biased=True):
     bias = np.array([m.bias for m in given]) * r.uniform(-1.0, 1.0, len(given)) * biased
     sigma = np.hypot([m.sigma for m in given], np.array([m.share for m in given]) * true)
     return true + np.where(flow, bias * true, bias) + sigma * r.standard_normal(true.shape)
+
+
+def instruments():
+    """The meters as a table of a case, in the unit of the SI."""
+    units = {"pressure": "pa"}
+    rows = [
+        {"name": m.tag, "quantity": m.quantity, "where": m.where, "unit": units.get(m.quantity, "kg_per_s"),
+         "sigma": m.sigma, "sigma_of_reading": m.share, "scan": SCAN}
+        for m in meters()
+    ]  # fmt: skip
+    return table("instruments", rows)
+
+
+def case():
+    """The line as a case: with its instruments, and set-points for a steady state to begin from."""
+    setpoints = [("pressure", "field", START["A"]), ("withdrawal", "town", 30.0), ("withdrawal", "export", 170.0),
+                 ("outlet_pressure", "CS", START["C"])]  # fmt: skip
+    rows = [{"quantity": q, "where": w, "value": v} for q, w, v in setpoints]
+    return network().with_tables(instruments=instruments(), setpoints=table("setpoints", rows))

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from serai.diagnose.departures import Departure
     from serai.diagnose.sequential import Limits
     from serai.network import Network
+    from serai.simulate.labelled import Result
 
     Floats = NDArray[np.float64]
 
@@ -93,7 +94,7 @@ class Course:
         self.learning: Learning | None = None
         self.notes: list[str] = []
         self.shown = list(network.knowns(hour) if shown is None else shown)
-        self._pressures, flows = _usual(network, self.shown, hour, self.notes)
+        self.begun, self._pressures, flows = _usual(network, self.shown, hour, self.notes)
         self.spread = ({}, {}) if taught is None else taught.spread
         self._lay_scan()
         self.watch = self._watch(flows, taught, settled)
@@ -401,7 +402,7 @@ class Course:
             setattr(self, k, unpacked(v))
         if saved["replays"] is not None:
             self.replays.restore({k: unpacked(v) for k, v in saved["replays"].items()})
-        self.accounts.restore({k: unpacked(v) for k, v in saved["accounts"].items()})
+        self.accounts.restore({k: unpacked(v) for k, v in saved.get("accounts", {}).items()})
         self.ledger.restore(saved["ledger"])
         self.counts.counted.clear()
         self.counts.counted.update(saved["counts"])
@@ -425,21 +426,21 @@ class Course:
 
 def _usual(
     network: Network, shown: Sequence[Known], hour: float | None, notes: list[str]
-) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
-    """Return pressures of nodes and flows of exchanges in the steady state of what is shown; empty without one."""
+) -> tuple[Result | None, dict[str, float], dict[tuple[str, str], float]]:
+    """Return the steady state of what is shown, pressures of its nodes and flows of exchanges; empty without one."""
     try:
         day = steady(network, shown, hour=hour)
     except SeraiError as error:
         notes.append(f"no steady state to begin from: {error}")
-        return {}, {}
+        return None, {}, {}
     if "pressure" not in day.dataset:
-        return {}, {}
+        return day, {}, {}
     p = day.pressure
     pressures = {str(n): float(v) for n, v in zip(p["gas_node"].values, p.values, strict=True) if np.isfinite(v)}
     flows = {}
     for x in exchanges(network, {}):
         flows[x.quantity, x.where] = float(np.nan_to_num(float(measured(day, x.quantity, x.where))))
-    return pressures, flows
+    return day, pressures, flows
 
 
 def packed(value: Any) -> Any:

@@ -74,7 +74,9 @@ def read_lesson(path: str | os.PathLike[str]) -> Taught:
         g = d["gas"] if d["form"] == FORM else d[FORM]
         gas = g and Limits({int(n): np.array(s, float) for n, s in g["spread"].items()}, float(g["mu"]),
                            float(g["beta"]), float(g["span"]), float(g["days"]))  # fmt: skip
-        spread = tuple({(str(k), str(w)): float(v) for k, w, v in s} for s in d["scan"])
+        spread = tuple(
+            {(str(k), str(w)): max(least, float(v)) for k, w, v in s} for s, least in zip(d["scan"], LEAST, strict=True)
+        )
         return Taught(str(d["case"]), float(d["days"]), gas, tuple(d["tags"]), spread, dict(d["state"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{file}: no lesson of clean days ({error}). serai learn CASE READINGS --out {file.name} makes one"

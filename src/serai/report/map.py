@@ -16,7 +16,7 @@ from serai.report.svg import SMALL, Box, figure, tag, text_width, words
 from serai.report.words import VOLUME_RATE, esc, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from serai.report.place import Edge
     from serai.report.shown import Shown
@@ -465,11 +465,13 @@ def _scale_bar(sheet: Sheet) -> None:
     sheet.obstacles.append(Box(x1 - 6, y - 20, x2 + 6, y + 6))
 
 
-ORDER = ("ground", "lines", "pipes", "arrows", "symbols", "marks", "labels", "frame")
+ORDER = ("ground", "lines", "pipes", "arrows", "symbols", "marks", "labels", "numbers", "frame")
 
 
-def draw_map(shown: Shown, width: float, where: Places | None = None) -> tuple[str, set[str]]:
-    """Return the map as SVG, and what its legend has to explain."""
+def draw_map(
+    shown: Shown, width: float, where: Places | None = None, overlay: Callable[[Sheet], None] | None = None
+) -> tuple[str, set[str]]:
+    """Return the map as SVG, and what its legend has to explain; `overlay` draws more into it."""
     sheet = Sheet(shown, where or places(shown.network), width)
     draw_ground(sheet)
     if shown.has_power:
@@ -479,6 +481,8 @@ def draw_map(shown: Shown, width: float, where: Places | None = None) -> tuple[s
         draw_gas_points(sheet)
     if shown.has_power:
         draw_buses(sheet)
+    if overlay is not None:
+        overlay(sheet)
     most = 40 if width >= SMALL_MAP else 18
     wanted = sorted(sheet.wishes, key=lambda w: -w.rank)[: most * 2]
     strokes = np.array(sheet.strokes or np.empty((0, 4)))
