@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from serai.cli.ahead import ahead
 from serai.cli.accounts import accounts
+from serai.cli.ahead import ahead
 from serai.cli.audit import audit
 from serai.cli.command import Settings
 from serai.cli.decide import plan
@@ -26,7 +26,8 @@ from serai.cli.state import estimate
 from serai.cli.telemetry import collect, field
 
 COMMANDS = (
-    run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, ahead, plan, nominate, dispatch,
+    run, check, convert, steady, outages, replay, estimate, diagnose, place, field, collect, ahead, plan, nominate,
+    dispatch,
 )  # fmt: skip
 
 app = typer.Typer(

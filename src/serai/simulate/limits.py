@@ -140,3 +140,15 @@ def _beyond(values: Floats, low: Floats | None, high: Floats | None) -> Iterator
         with np.errstate(invalid="ignore"):
             beyond = sign * (values - limit) - NEGLIGIBLE * np.maximum(np.abs(limit), 1e-3)
         yield limit, np.where(np.isnan(beyond), -np.inf, beyond)
+
+
+def in_words(b: Break) -> str:
+    """Say a break: element, quantity, value and limit in display units."""
+    side = "below" if b.value < b.limit else "above"
+    scale, unit, digits = {
+        "pressure": (1e5, " bara", 1), "inlet_pressure": (1e5, " bara", 1), "outlet_pressure": (1e5, " bara", 1),
+        "power": (1e6, " MW", 1), "active_power": (1e6, " MW", 1), "reactive_power": (1e6, " Mvar", 1),
+        "loading": (1e-2, " %", 0), "magnitude": (1.0, " pu", 3), "ratio": (1.0, "", 2),
+    }.get(b.quantity, (1.0, " kg/s", 1))  # fmt: skip
+    quantity = b.quantity.replace("_", " ")
+    return f"{b.element}: {quantity} {b.value / scale:.{digits}f}{unit}, {side} {b.limit / scale:.{digits}f}"

@@ -10,6 +10,7 @@ import xarray as xr
 
 from serai.errors import NoReference, NoSwing, PhysicsRefused, SeraiError, UnknownName
 from serai.known import Known
+from serai.simulate.limits import in_words
 from serai.simulate.outage_lanes import PARTS, Survived, describe, frame
 from serai.simulate.steady import steady
 from serai.units import DAY
@@ -267,7 +268,7 @@ class _Study:
                 parts.append(f"{name} shut in by {less:.1f} million m3/d")
         parts += [f"{name} {mode}" for name, mode in found.modes.items() if name in self.stations][:2]
         parts += [f"{element} {sentence}" for element, sentence in found.notes[:2]]
-        parts += [_words(b) for b in new[:2]]
+        parts += [in_words(b) for b in new[:2]]
         if len(new) > 2:
             parts.append(f"{len(new) - 2} more limits")
         return "; ".join(parts)
@@ -292,17 +293,6 @@ def _rank(network: Network, offtake: str) -> int:
     t = network["offtakes"]
     kind = str(t["kind"][t.row(offtake)])
     return 0 if kind == "export" else 2 if kind in HOMES else 1
-
-
-def _words(b: Break) -> str:
-    side = "below" if b.value < b.limit else "above"
-    scale, unit, digits = {
-        "pressure": (1e5, " bara", 1), "inlet_pressure": (1e5, " bara", 1), "outlet_pressure": (1e5, " bara", 1),
-        "power": (1e6, " MW", 1), "active_power": (1e6, " MW", 1), "reactive_power": (1e6, " Mvar", 1),
-        "loading": (1e-2, " %", 0), "magnitude": (1.0, " pu", 3), "ratio": (1.0, "", 2),
-    }.get(b.quantity, (1.0, " kg/s", 1))  # fmt: skip
-    quantity = b.quantity.replace("_", " ")
-    return f"{b.element}: {quantity} {b.value / scale:.{digits}f}{unit}, {side} {b.limit / scale:.{digits}f}"
 
 
 def consequence(found: xr.Dataset) -> NDArray[np.bool_]:
