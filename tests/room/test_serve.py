@@ -127,7 +127,7 @@ async def _through(process, folder):
             async with Server(SmallDesk(), folder / "loop"):
                 await _told(client, "up")
                 async with asyncio.timeout(30):
-                    while (await client.get(API + "/case")).status_code == 503:  # questions go over a link of their own
+                    while (await client.get(API + "/case")).status_code == 503:  # noqa: ASYNC110 - asked over a link of its own
                         await asyncio.sleep(0.1)
                 assert (await client.get(API + "/case")).json()["name"] == "two_pipes"
             await _told(client, "down")
