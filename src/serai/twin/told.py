@@ -159,6 +159,15 @@ def _scale(network: Network, unit: str) -> tuple[float, str]:
     return 1.0 / (u.factor * network.gas.standard_density if u.standard_volume else u.factor), display
 
 
+def finite(found: Any) -> Any:
+    """Return plain objects in which every number is one: nan and infinity, which JSON has no word for, are None."""
+    if isinstance(found, float):
+        return found if isfinite(found) else None
+    if isinstance(found, dict):
+        return {k: finite(v) for k, v in found.items()}
+    return [finite(v) for v in found] if isinstance(found, list | tuple) else found
+
+
 def _short(value: float) -> float | None:
     return float(f"{value:.4g}") if isfinite(value) else None
 

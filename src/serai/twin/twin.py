@@ -397,13 +397,16 @@ class Twin:
     async def alarm_history(self, start: str, end: str, limit: int = 1000) -> list[Plain]:
         """See `Desk`."""
         begin, last = moment(start), moment(end)
-        return await asyncio.to_thread(self.alarms_kept.history, begin, last, min(limit, MOST))
+        found = await asyncio.to_thread(self.alarms_kept.history, begin, last, min(limit, MOST))
+        shown: list[Plain] = told.finite(found)
+        return shown
 
     async def alarm_figures(self) -> Plain:
         """See `Desk`."""
         now = self.around.now()
         figures = await asyncio.to_thread(self.alarms_kept.figures, max(now - FIGURES, self.begun - FIGURES), now)
-        return dict(figures.shown())
+        shown: Plain = told.finite(figures.shown())
+        return shown
 
     async def _act(self, action: Callable[[], T]) -> T:
         try:
@@ -418,9 +421,9 @@ class Twin:
     async def _changed(self, action: Callable[[], Alarm]) -> Plain:
         """Do what a person asks of an alarm, publish what follows from it, return the alarm."""
         alarm = await self._act(action)
-        for t in await asyncio.to_thread(self.alarms_kept.step, self.around.now()):
-            self.tell("alarm", t.alarm.shown())
-        self.tell("alarm", alarm.shown())
+        caused = await asyncio.to_thread(self.alarms_kept.step, self.around.now())
+        for changed in {alarm.id: alarm, **{t.alarm.id: t.alarm for t in caused}}.values():
+            self.tell("alarm", changed.shown())
         self._tally = self.alarms_kept.tally()
         self.tell("tally", dict(self._tally))
         return alarm.shown()
