@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Passwords: what is refused, what is kept, and that an account that is not there costs the same work."""
 
+import time
 import unicodedata
 from unittest import mock
 
@@ -89,6 +90,24 @@ def test_unknown_account_is_verified_at_the_same_cost():
     costs = [call.args[0].rsplit("$", 2)[0] for call in passwords._hasher.verify.call_args_list]
     assert len(costs) == 2
     assert costs[0] == costs[1]
+    decoy, real = (call.args[0] for call in passwords._hasher.verify.call_args_list)
+    assert [len(part) for part in decoy.split("$")] == [len(part) for part in real.split("$")]
+
+
+def test_the_work_for_an_unknown_account_is_that_for_a_known_one():
+    """At a cost where hashing dominates, by the processor's time: within a third of each other."""
+    passwords = Passwords(Hashing(passes=2, memory_kib=32768, lanes=1))
+    kept = passwords.hash("right")
+
+    def spent(hash_):
+        began = time.process_time()
+        for _ in range(3):
+            passwords.verify(hash_, "guess")
+        return time.process_time() - began
+
+    spent(kept)
+    known, unknown = (min(spent(hash_) for _ in range(3)) for hash_ in (kept, None))
+    assert unknown == pytest.approx(known, rel=0.34)
 
 
 def test_half_a_character_is_a_wrong_password_not_a_fault():
