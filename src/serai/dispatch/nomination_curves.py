@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 33  # of a curve over one interval
 PAD = 0.5  # of the largest second difference; 1/8 bounds a smooth curve
+FLOOR = 1e-5  # what every line is moved at least: lines nearer than a solver's tolerance contradict each other
+STRAIGHT = 1e-3  # a curve this near to its chord gets no tangents
 TANGENTS = 5  # lines on each side of a curve over a whole interval
 
 
@@ -47,8 +49,8 @@ def sampled(curve: Callable[[Floats], Floats], low: float, high: float, count: i
 def padding(y: Floats) -> float:
     """Return by how much a curve may leave the straight lines between its samples y (n,)."""
     if len(y) < 3:  # noqa: PLR2004 - a second difference takes three
-        return 0.0
-    return PAD * float(np.max(np.abs(np.diff(y, 2)))) + 1e-12 * float(np.max(np.abs(y)))
+        return FLOOR
+    return PAD * float(np.max(np.abs(np.diff(y, 2)))) + FLOOR
 
 
 def band(x: Floats, y: Floats) -> Band:
@@ -68,7 +70,9 @@ def outside(x: Floats, y: Floats, count: int = TANGENTS) -> tuple[list[Line], li
     chord = float(y[-1] - y[0]) / width
     pad = padding(y)
     below, above = [], []
-    for s in np.unique(np.round([chord, *slopes], 12)):
+    if float(np.ptp(y - chord * x)) < STRAIGHT:
+        slopes = slopes[:0]
+    for s in np.unique(np.round([chord, *slopes], 9)):
         off = y - s * x
         below.append(Line(float(s), float(off.min()) - pad))
         above.append(Line(float(s), float(off.max()) + pad))

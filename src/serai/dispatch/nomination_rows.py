@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serai.dispatch.nomination_bounds import Bounds, Chain
-from serai.dispatch.nomination_curves import Band, Line, band, outside, sampled
+from serai.dispatch.nomination_curves import FLOOR, Band, Line, band, outside, sampled
 from serai.dispatch.nomination_model import BAR, HIGHEST
 from serai.dispatch.nomination_program import INFINITY, TINY, Program
 
@@ -174,8 +174,11 @@ class Rows:
         x, y = sampled(e.curve, m_low, m_high)
         below, above = outside(x, y) if m_high - m_low > FLAT else ([], [])
         if not below:
-            value = float(y[len(y) // 2])
-            spare = 1e-9 * (1.0 + abs(value)) + float(np.ptp(y))
+            value, spare = float(y[len(y) // 2]), float(np.ptp(y))
+            if len(low) == len(high) == 1 and low[0] == high[0] and spare < FLOOR:
+                p.row(low[0][0], value - low[0][1], value - low[0][1])
+                return
+            spare += FLOOR
             for terms, constant in low:
                 p.row(terms, high=value + spare - constant)
             for terms, constant in high:

@@ -44,6 +44,7 @@ PIECES = 6  # most pieces of one chain
 FINE = 0.15  # u, about bar: error of a chain's losses below which it is not cut further
 WORST, FINEST = 8, 4  # chains refined at a time, and how often pieces double
 NARROW = 0.05  # kg/s: a chain is not tightened further
+SECOND = 30.0  # s for a second opinion on a bound
 SHUTTING = 10.0  # s for the search of devices that need not stand open
 STEPS = (5.0, 20.0, 80.0)  # bar: by which limits are widened to see how far they must be broken
 RUNNING, STANDING = 0.1, 0.003  # what an active and an open device cost beside a whole margin
@@ -223,23 +224,39 @@ class Relaxation:
         return Point(modes, x[rows.u], flow, float(x[rows.slack]))
 
     def violation(self) -> tuple[float, Rows | None, Answer | None]:
-        """Return a proven lower bound [bar] on the worst violation, and the program and point that it comes from."""
+        """Return a proven lower bound [bar] on the worst violation, and the program and point that it comes from.
+
+        What a solver calls infeasible or bounds is believed when the linear relaxation says so too, or a second solve
+        without presolve.
+        """
         bound = 0.0
         for slack in STEPS:
-            b = self.tight(slack)
-            if b.empty():
+            if self.left < 0.0:
+                break
+            if self.tight(slack).empty():
                 bound = slack
                 continue
             rows = self.rows(slack)
             rows.program.cost[rows.slack] = 1.0
             rows.program.high[rows.margin] = 0.0
             found = rows.program.solve(self.left)
-            if found.status == "infeasible":
+            self.softened = self.read(rows, found) if len(found.x) else None
+            proven = min(found.bound, self._again(rows, found.bound)) if found.bound > PROVEN else found.bound
+            if np.isinf(proven):
                 bound = slack
                 continue
-            self.softened = self.read(rows, found) if len(found.x) else None
-            return max(bound, found.bound - 1e-6), rows, found
+            return max(bound, proven - 1e-5), rows, found
         return bound, None, None
+
+    def _again(self, rows: Rows, claimed: float) -> float:
+        """Return a bound [bar] on the slack found by other means: linear, else with whole numbers and no presolve."""
+        h = rows.program.highs(relaxed=True)
+        h.setOptionValue("presolve", "off")
+        plain = answer(h, whole=False)
+        if plain.status == "infeasible" and np.isinf(claimed):
+            return INFINITY
+        second = rows.program.solve(min(self.left, SECOND), options={"presolve": "off"})
+        return max(plain.bound, second.bound)
 
 
 def _exclude(rows: Rows, choice: Mapping[str, str]) -> None:
