@@ -136,7 +136,8 @@ class World:
     def __init__(
         self, network: Network, scenario: Scenario, *, seed: int, step: float, story: Sequence[Event] = ()
     ) -> None:
-        if not 0.0 < step <= 3600.0 or abs(KNOT / step - round(KNOT / step)) > 1e-9 * KNOT / step < 1.0:
+        turns = max(step, KNOT) / min(step, KNOT) if step > 0.0 else 0.5
+        if not 0.0 < step <= 3600.0 or abs(turns - round(turns)) > 1e-9 * turns:
             raise BadTimes(f"the step of the truth must divide {KNOT:g} s or be a multiple of it, got {step:g} s")
         self.model = network.on(scenario.day) if scenario.day else network
         self.scenario, self.step, self.time = scenario, step, 0.0
