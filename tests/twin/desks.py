@@ -43,14 +43,16 @@ REFUSED = Refused("conflict", "it is acknowledged", "nothing to do")
 
 
 def instrumented(name, listed):
-    """A bundled case with instruments: (tag, quantity, where, unit, sigma, scan)."""
+    """A bundled case with instruments: (tag, quantity, where, unit, sigma, scan), two stations over IEC 104."""
     net = sr.read(name)
+    station = [f"Station {1 + k % 2}" for k in range(len(listed))]
     columns = {
         "name": [t[0] for t in listed], "quantity": [t[1] for t in listed], "where": [t[2] for t in listed],
         "unit": [t[3] for t in listed], "range_min": [np.nan] * len(listed), "range_max": [np.nan] * len(listed),
         "sigma": [float(t[4]) for t in listed], "sigma_of_reading": [0.0] * len(listed), "accuracy": [""] * len(listed),
-        "scan": [float(t[5]) for t in listed], "station": [t[2] for t in listed], "protocol": [""] * len(listed),
-        "address": [""] * len(listed), "status": ["in service"] * len(listed), "source": [""] * len(listed),
+        "scan": [float(t[5]) for t in listed], "station": station, "protocol": ["iec104"] * len(listed),
+        "address": [f"{1 + k % 2}/{1001 + k}" for k in range(len(listed))],
+        "status": ["in service"] * len(listed), "source": [""] * len(listed),
         "confidence": ["high"] * len(listed),
     }  # fmt: skip
     return net.with_tables(instruments=Table("instruments", {k: np.array(v) for k, v in columns.items()}))
