@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frontier against plans solved one by one, by hand, and against what a bound may never do."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from plan.tiny_plans import plan_case, two_hubs
+from serai.errors import SeraiError
+from serai.plan.frontier import frontier, worst_mean
+from serai.plan.neutrality import Neutrality
+from serai.plan.problem import Problem
+from serai.plan.scenarios import draw
+from serai.plan.solve import solve
+
+RULE = Neutrality(measures=("volume",), since=1)
+GAP = 1e-5
+
+
+@pytest.fixture(scope="module")
+def found():
+    return frontier(
+        two_hubs(), risks=(0.0, 0.6), shares=(1.0, 0.7, 0.55), bounded=("market",), neutrality=RULE, tail=0.4,
+        futures=5, gap=GAP,
+    )  # fmt: skip
+
+
+def test_every_point_is_what_a_plan_from_nothing_finds(found):
+    """What is kept between points changes no answer."""
+    problem = Problem(two_hubs(), draw(two_hubs(), 5, seed=1))
+    for point in found.points:
+        rule = Neutrality(max_share={"market": point.share}, measures=("volume",), since=1)
+        alone = solve(problem, rule, risk=point.risk, tail=0.4, gap=GAP, seconds=30.0)
+        assert point.value == pytest.approx(alone.value, rel=2 * GAP)
+        assert point.bound >= alone.value * (1 - 1e-9)
+        assert point.gap <= GAP
+
+
+def test_no_bound_and_no_fear_ever_pay_beyond_the_gap(found):
+    for _, line in found.table.groupby("risk"):
+        assert all(a <= b * (1 + GAP) for a, b in pairwise(line.sort_values("share")["value"]))
+    for _, line in found.table.groupby("share"):
+        assert all(a >= b * (1 - GAP) for a, b in pairwise(line.sort_values("risk")["value"]))
+
+
+def test_value_is_the_mixture_of_mean_and_worst(found):
+    table = found.table
+    np.testing.assert_allclose(
+        table["value"], (1 - table["risk"]) * table["mean"] + table["risk"] * table["worst"], rtol=1e-9
+    )
+
+
+def test_price_of_neutrality_by_hand():
+    """15 are sold, at most a share a of them at 100, the rest at 60: 15 x 40 x 0.01 for a point in each of 3 years."""
+    rule = Neutrality(measures=("volume",), since=0)
+    one = frontier(
+        plan_case(), risks=(0.0,), shares=(0.5, 0.52), bounded=("market",), neutrality=rule, futures=1, gap=1e-7
+    ).table
+    assert one["value"].tolist() == pytest.approx([3 * (7.5 * 160 - 200), 3 * (15 * 0.52 * 100 + 15 * 0.48 * 60 - 200)])
+    assert one["price_difference"].iloc[0] == pytest.approx(3 * 15 * 40 / 100)
+    assert one["price_dual"].iloc[1] == pytest.approx(3 * 15 * 40 / 100, rel=1e-6)
+
+
+def test_workers_find_the_same(found):
+    with ThreadPoolExecutor(2) as workers:
+        shared = frontier(
+            two_hubs(), risks=(0.0, 0.6), shares=(1.0, 0.7, 0.55), bounded=("market",), neutrality=RULE, tail=0.4,
+            futures=5, gap=GAP, executor=workers,
+        )  # fmt: skip
+    np.testing.assert_allclose(shared.table["value"], found.table["value"], rtol=2 * GAP)
+
+
+def test_bounds_that_no_plan_keeps_are_a_point_without_one():
+    rule = Neutrality(survive="any one element", cover=0.0, since=0)
+    (point,) = frontier(plan_case(), risks=(0.0,), shares=(1.0,), neutrality=rule, futures=1).points
+    assert point.decisions is None
+    assert np.isnan(point.value)
+
+
+def test_a_share_beyond_one_is_refused():
+    with pytest.raises(SeraiError, match="between 0 and 1"):
+        frontier(plan_case(), shares=(1.2,))
+
+
+def test_mean_of_the_worst_by_hand():
+    """A quarter of four equal futures is the worst; of 0.3, the worst and a twentieth of the next."""
+    value, even = np.array([4.0, 1.0, 3.0, 2.0]), np.full(4, 0.25)
+    assert worst_mean(value, even, 0.25) == 1.0
+    assert worst_mean(value, even, 0.3) == pytest.approx((0.25 * 1 + 0.05 * 2) / 0.3)
