@@ -111,6 +111,32 @@ def test_a_clock_that_is_set_back_loses_no_alarm():
     assert len(alarms.standing()) == 1
 
 
+def test_callers_a_little_apart_do_not_hasten_a_delay():
+    alarms = listed({**NOW, "on_delay": 30})
+    for k in range(29):
+        alarms.scan(T0 + k, np.array([85e5, 60e5]))
+        alarms.report("solver", T0 + k + 1.5, [])
+    assert alarms.standing() == []
+    alarms.scan(T0 + 30, np.array([85e5, 60e5]))
+    assert len(alarms.standing()) == 1
+
+
+def test_a_flood_goes_on_over_a_restart(tmp_path):
+    nodes = tuple(f"n{k}" for k in range(12))
+    alarms = listed(NOW, nodes=nodes, journal=tmp_path / "j.sqlite")
+    alarms.scan(T0, np.full(12, 85e5))
+    alarms.close()
+    again = listed(NOW, nodes=nodes, journal=tmp_path / "j.sqlite")
+    assert again.flood_since == T0
+    again.step(T0 + 599)
+    assert again.flood_since == T0
+    again.step(T0 + 601)
+    assert np.isnan(again.flood_since)
+    events = [h["event"] for h in again.history(0, 1e12) if h["event"].startswith("flood")]
+    assert events == ["flood begins", "flood ends"]
+    again.close()
+
+
 def test_flood_begins_above_ten_in_ten_minutes_and_ends_below_five():
     nodes = tuple(f"n{k}" for k in range(12))
     alarms = listed(NOW, nodes=nodes)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from serai.alarms.states import Change
     from serai.network import Network
 
+JITTER = 60.0  # s by which calls may come out of order; further back, and the clock was set
 BACKLOG = 100_000  # transitions that wait for the journal; more are counted in `lost`
 STILL = Hold(why="the plant stands still")
 _ORDER = {p: k for k, p in enumerate(Priority)}
@@ -123,7 +124,7 @@ class Alarms:
     def scan(self, time: float, values: NDArray[np.float64]) -> list[Transition]:
         """Hold values (n,) [SI], in the order of `watch`, to their limits; nan = not known, nothing changes."""
         with self._lock:
-            self._clock(time)
+            time = self._clock(time)
             limits = self._limits
             if limits is None or len(values) != len(self._values):
                 n = 0 if limits is None else len(self._values)
@@ -142,7 +143,7 @@ class Alarms:
         A key without a record is counted in `unrecorded` and makes no alarm.
         """
         with self._lock:
-            self._clock(time)
+            time = self._clock(time)
             told: set[int] = set()
             for c in conditions:
                 r = self.book.records.get(c.key)
@@ -174,13 +175,13 @@ class Alarms:
     def step(self, time: float) -> list[Transition]:
         """Let time pass: delays that are over, shelves that end."""
         with self._lock:
-            self._clock(time)
+            time = self._clock(time)
             return self._settle(time)
 
     def plant(self, element: str, time: float, *, running: bool) -> list[Transition]:
         """Take in that an element stands still or runs: what its records say is then suppressed by design."""
         with self._lock:
-            self._clock(time)
+            time = self._clock(time)
             if running == (element not in self._stopped):
                 return []
             (self._stopped.discard if running else self._stopped.add)(element)
@@ -331,10 +332,14 @@ class Alarms:
 
     # ----------------------------------------------------------------------------------------------------- inside
 
-    def _clock(self, time: float) -> None:
+    def _clock(self, time: float) -> float:
+        """Return the time that counts: callers may be a little apart; a clock set back costs no condition its wait."""
+        if self._time - JITTER <= time < self._time:
+            return self._time
         if time < self._time:
             self._slots.back(self._time - time)
         self._time = time
+        return time
 
     def _define(self, record: Record, where: str, identity: str = "") -> int:
         """Return the number of a condition, a new one where it is new."""
@@ -483,7 +488,7 @@ class Alarms:
         if not who:
             raise Refused(f"{event}: say who does it", "nobody")
         with self._lock:
-            self._clock(time)
+            time = self._clock(time)
             slot = self._slot(alarm)
             before = self._tracked.get(slot, Tracked())
             trial = deepcopy(before)
@@ -583,6 +588,11 @@ class Alarms:
                 if parent is not None:
                     self._causes.under(parent, slot)
         self._journal.write([], gone)
+        for told, alarm in self._journal.told(
+            max(self.book.philosophy.flood_window, self.book.philosophy.chattering_window)
+        ):
+            self._rates.tell(alarm, told)
+        self._rates.flood_since = self._journal.flood_since()
 
     def _tidy(self, source: str) -> None:
         """Forget conditions of a source that are false and have no alarm: findings come and go."""

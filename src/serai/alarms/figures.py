@@ -63,6 +63,7 @@ class Figures:
         """Return them as JSON can say it, null = cannot be told."""
         doc = asdict(self)
         doc["acknowledged"] = {"median_s": _or_none(self.acknowledged[0]), "most_s": _or_none(self.acknowledged[1])}
+        doc["shares"] = {name: _or_none(share) for name, share in self.shares.items()}
         doc["frequent"] = [{"element": e, "key": k, "alarms": n} for e, k, n in self.frequent]
         doc["against"] = [
             {"name": f.name, "value": _or_none(f.value), "bound": _or_none(f.bound), "kept": f.kept}

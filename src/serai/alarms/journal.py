@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 from serai.errors import NotStored
@@ -94,6 +95,21 @@ class Journal:
             (start, end, *((alarm,) if alarm else ()), limit),
         )
         yield from found.fetchall()
+
+    def told(self, within: float) -> list[tuple[float, str]]:
+        """Return (time, alarm) of those told within so many seconds before the last transition, the oldest first."""
+        return self._database.execute(
+            "SELECT time, alarm FROM transition WHERE after = 'unacknowledged' "
+            "AND time > (SELECT max(time) FROM transition) - ? ORDER BY number",
+            (within,),
+        ).fetchall()
+
+    def flood_since(self) -> float:
+        """Return when the flood began that has not ended [s since 1970 UTC]; nan = there is none."""
+        last = self._database.execute(
+            "SELECT event, time FROM transition WHERE alarm = '' AND event LIKE 'flood%' ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        return float(last[1]) if last and last[0] == "flood begins" else nan
 
     def forget(self, before: float) -> int:
         """Delete the transitions before a time [s since 1970 UTC]; return how many. What stands stays."""
