@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from serai.dispatch import objective as goals
 from serai.dispatch.choices import Choice, column_bounds
 from serai.dispatch.limits import Ranges, Row, joined, linepack_kept, loading, ramps, ranges
@@ -18,6 +16,7 @@ from serai.known import Known
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from serai.dispatch.horizon import Horizon
@@ -92,7 +91,9 @@ def task(ask: Ask, horizon: Horizon, plan: Plan, start: Floats, *, linepack: flo
         per = {_column(system, *k): (v * horizon.step / 3600.0, k) for k, v in ask.ramps.items()}
         rows.append(ramps(horizon, per))
     weight = 1.0 if horizon.step is None else horizon.step
-    return Task(horizon, kept, bounds, joined(rows), ask.goal(system, weight=weight), start)
+    cut = {c.column for c in plan.chosen[0] if c.known.quantity == "withdrawal"}
+    goal = goals.served(ask.goal(system, weight=weight), cut, system.equations.columns.size, weight)
+    return Task(horizon, kept, bounds, joined(rows), goal, start)
 
 
 def _narrow(r: Ranges, ask: Ask, system: System) -> None:

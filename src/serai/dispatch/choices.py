@@ -11,7 +11,6 @@ import numpy as np
 from serai.errors import SeraiError, UnknownName
 from serai.known import Known
 from serai.network.sheet import near
-from serai.system import Fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from serai.network import Network
-    from serai.system import System
+    from serai.system import Fixed, System
 
     Floats = NDArray[np.float64]
 

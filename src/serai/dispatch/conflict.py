@@ -88,7 +88,7 @@ class _Filter:
         n = self.N + self.R
         above, below = np.flatnonzero(np.isfinite(self.high)), np.flatnonzero(np.isfinite(self.low))
         whole = csc_array(hstack([left, right]))
-        matrix = csc_array(hstack([whole, whole[:, above], -whole[:, below]]))
+        matrix = csc_array(hstack([whole, csc_array(whole[:, above]), csc_array(-whole[:, below])]))
         low, high = np.clip(self.low, -self.box, self.box), np.clip(self.high, -self.box, self.box)
         extra = len(above) + len(below)
         cost = np.concatenate([np.zeros(n), np.ones(extra)])

@@ -78,7 +78,7 @@ class Day:
     @property
     def times(self) -> Floats:
         """End of each step (T,) [s]."""
-        return self.dt * np.arange(1, self.count + 1)
+        return np.arange(1, self.count + 1, dtype=np.float64) * self.dt
 
     # ------------------------------------------------------------------------------------------------------ simulate
 

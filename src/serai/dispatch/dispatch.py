@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 STATUS = ("optimal", "feasible", "infeasible near", "refused")
 MOST_SWITCHED = 8
+CUT = 1e-6  # of what was asked: a delivery that is less is cut
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Dispatch:
 
     status       optimal: every limit holds and no small move gains (a local optimum)
                  feasible: every limit holds, but time or rounds ended the search
-                 infeasible near: the smallest violation found; `conflict` names limits that cannot hold together there
+                 infeasible near: the smallest violation found; `conflict` names limits that cannot hold together there.
+                 No `result` where even that state is unphysical (a pressure below zero)
                  refused: the laws, solved anew with the set-points, do not confirm them; `reason` says why
     setpoints    Knowns to pass to `steady`; over a day the Knowns at its start
     commands     over a day: Events to pass to `transient`, one for each set-point that changes
@@ -52,7 +54,9 @@ class Dispatch:
     violations   limits that `result` breaks, the worst first
     binding      limits that hold the objective back, with the price of each
     conflict     where violations remain: limits that cannot hold together near the state
-    table        set-points over time before and after, with the bounds (xarray)
+    table        set-points over time before and after (xarray)
+    notes        set-points that were frozen outside their own limits
+    asked        the Knowns before (over a day: at its start)
     """
 
     network: Network
@@ -73,6 +77,7 @@ class Dispatch:
     found: Found
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    asked: tuple[Known, ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -83,6 +88,15 @@ class Dispatch:
     def saved(self) -> float:
         """By how much the objective is lower than with the case's own set-points."""
         return self.value_before - self.value
+
+    @property
+    def short(self) -> dict[str, float]:
+        """What each offtake is cut by [kg/s], where deliveries were a choice (over a day: at the start)."""
+        if self.result is None:
+            return {}
+        asked = {k.where: k.value for k in self.asked}
+        given = {k.where: k.value for k in self.setpoints if k.quantity == "withdrawal"}
+        return {n: asked[n] - v for n, v in given.items() if asked[n] - v > CUT * max(asked[n], 1.0)}
 
     @property
     def mismatch(self) -> float:
@@ -134,7 +148,8 @@ def dispatch(
     network    what exists; its own set-points of its day hold unless `knowns` replace them
     knowns     exact Knowns (sigma 0), SI: the deliveries wanted, other set-points
     choose     what may be chosen: "stations", "control valves", "generation", "voltages", "supplies", "pressures" (of
-               supplies that hold one), "deliveries" (no more than asked), or elements by name; None = the first four
+               supplies that hold one), "deliveries" (no more than asked, and cut last), or elements by name;
+               None = the first four
     objective  "fuel" (gas burnt by drives and plants), "losses" (of the grid), "cost" (`costs`, or the case's own
                tables), "nothing" (any feasible point)
 
@@ -220,16 +235,17 @@ def _answer(ask: Ask, job: Moment | Day, seconds: float) -> Dispatch:
     value = [_value(goal, states) for states in (job.after, job.before)]
     result = job.after[0] if job.after else None
     violations = found.violations + _others(ask, result, found)
-    if result is None:
+    if result is None and not violations:
         status, reason = "refused", job.refusal
     elif violations or not found.lawful:
-        status, reason = "infeasible near", found.reason
+        status, reason = "infeasible near", job.refusal or found.reason
     else:
         status, reason = ("feasible" if found.reason in ("time", "rounds") else "optimal"), found.reason
     return Dispatch(
         ask.network, status, reason, ask.objective, goal.unit if goal else "", value[0], value[1],
         tuple(job.setpoints), tuple(job.commands), result, job.before[0] if job.before else None,
         violations, found.binding, found.conflict, _table(job), found, seconds, tuple(_frozen(ask, job)),
+        tuple(job.own),
     )  # fmt: skip
 
 
@@ -240,7 +256,7 @@ def _value(goal: goals.Objective | None, states: tuple[Result, Any] | None) -> f
 
 
 def _others(ask: Ask, result: Result | None, found: Found) -> tuple[Violation, ...]:
-    """Return the limits that the confirmed result breaks and the search did not speak of: those of frozen set-points."""
+    """Return the limits that the confirmed result breaks and the search did not speak of: of frozen set-points."""
     if result is None:
         return ()
     known = {(v.quantity, v.element) for v in found.violations} | {("", v.element) for v in found.violations}
@@ -278,7 +294,7 @@ def _table(job: Moment | Day) -> xr.Dataset:
         chosen, X, times = job.chosen, job.found.X, None
         before = None if job.before is None else job.before[1][None, :]
     else:
-        chosen, X, times = job.plan.chosen[0], job.found.X, job.times
+        chosen, X, times = list(job.plan.chosen[0]), job.found.X, job.times
         before = job.before[1] if job.before is not None else None
     columns = [c.shown for c in chosen]
     after = X[:, columns]

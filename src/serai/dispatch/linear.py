@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import highspy
 import numpy as np
 import xarray as xr
-from scipy.sparse import bmat, coo_array, csc_array, diags_array, eye_array
+from scipy.sparse import bmat, coo_array, csc_array, diags_array, hstack, vstack
 from scipy.sparse.linalg import splu
 
 from serai.dispatch import objective as goals
@@ -90,7 +90,9 @@ class _Model:
         self.system, self.goal, self.S = system, goal, net.base_power
         self.n, self.names = len(g.names), list(g.generators)
         if any(len(k.polynomial) > 3 and any(k.polynomial[:-3]) for k in goal.curves):
-            msg = f"{net.name}: costs of third degree are for `dispatch`; the linear model takes squares and broken lines"
+            msg = (
+                f"{net.name}: costs of third degree are for `dispatch`; the linear model takes squares and broken lines"
+            )
             raise SeraiError(msg)
         f, t = g.ends
         pick = g.alive_branch
@@ -124,7 +126,10 @@ class _Model:
         del at
         t = net["generators"]
         row = [t.row(x) for x in self.names]
-        low, high = (np.asarray(v, float)[row] / self.S for v in (t["active_power_min"], net.limit("generators", "active_power_max")))
+        low, high = (
+            np.asarray(v, float)[row] / self.S
+            for v in (t["active_power_min"], net.limit("generators", "active_power_max"))
+        )
         angles = np.full(self.n, np.inf)
         free = np.full(len(self.broken), np.inf)
         self.low = np.concatenate([-angles, np.where(np.isnan(low), 0.0, low), -free])
@@ -155,7 +160,7 @@ class _Model:
                     cuts.append({z: 1.0, j: -slope * S})
                     limits.append(y0 - slope * x0)
             else:
-                a = ([0.0, 0.0, 0.0] + list(k.polynomial))[-3:]
+                a = [0.0, 0.0, 0.0, *k.polynomial][-3:]
                 self.Q[j] += 2.0 * a[0] * S * S
                 self.c[j] += a[1] * S
                 self.constant += a[2]
@@ -212,9 +217,9 @@ class _Model:
         nearer = np.abs(value - self.row_low) < np.abs(value - self.row_high)
         rhs = np.r_[self.b, np.where(nearer, self.row_low, self.row_high)[binding]] - E[:, pinned] @ target[pinned]
         Ef, m = E[:, free], E.shape[0]
-        K = csc_array(bmat([[diags_array(self.Q[free]), -Ef.T], [Ef, None]])) if m else None
+        upper = csc_array(hstack([csc_array(diags_array(self.Q[free])), csc_array(-Ef.T)]))
+        K = csc_array(vstack([upper, csc_array(hstack([csc_array(Ef), csc_array((m, m))]))]))
         try:
-            K = csc_array(K + 0.0 * eye_array(len(free) + m))
             answer = splu(K).solve(np.r_[-self.c[free], rhs])
         except RuntimeError:  # limits that bind say the same twice: HiGHS's own answer stands
             self.residual = self._residual(x, dual)

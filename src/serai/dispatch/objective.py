@@ -9,7 +9,7 @@ Table B-4: model 1 = broken line, model 2 = polynomial).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MEGA = 1e6
 GOALS = ("fuel", "losses", "cost")
+# worth of a kg/s delivered, in the unit of each goal: above anything that its transport could cost, so that a delivery
+# is cut only where the limits or the laws ask for it
+SERVED = {"fuel": 20.0, "losses": 1e9, "cost": 1e5, "nothing": 1.0}
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,17 @@ def cost(
     _refuse(net, own, missing)
     _convex(curves)
     return Objective("cost", "per hour", linear, tuple(curves), weight)
+
+
+def served(goal: Objective | None, columns: Iterable[int], size: int, weight: float) -> Objective | None:
+    """Return the goal with the worth of what is delivered at withdrawal columns that may be cut (`SERVED`)."""
+    cut = list(columns)
+    if not cut:
+        return goal
+    base = goal or Objective("nothing", "", np.zeros(size), weight=weight)
+    linear = base.linear.copy()
+    linear[cut] -= SERVED[base.goal]
+    return replace(base, linear=linear)
 
 
 def _refuse(net: Network, unknown: Iterable[str], missing: Sequence[str]) -> None:

@@ -59,7 +59,7 @@ class Task:
 
     horizon    moments, laws, controls
     ranges     low and high of every column, for all moments or one for each
-    bounds     column -> (low, high), SI, of controls: never broken (a control without one has its range); or one for each
+    bounds     column -> (low, high), SI, of controls: never broken (without one, its range); for all moments or each
     rows       limits on functions of the state
     objective  what is minimised; None = only the violations
     start      states (T, n_column) to begin from
@@ -379,7 +379,7 @@ class _Search:
     def _y(self, X: Floats) -> Floats:
         return self.task.horizon.y(X[:, self.free], self.free).ravel()
 
-    def _rows(self, X: Floats) -> tuple[Floats, csr_array]:
+    def _rows(self, X: Floats) -> tuple[Floats, Any]:
         N = self.task.horizon.n * self.task.horizon.moments
         if not self.task.rows:
             return np.empty(0), csr_array((0, N))
