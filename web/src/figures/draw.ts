@@ -3,7 +3,7 @@ import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit-html
 import { Directive, directive, PartType, type ElementPart, type PartInfo } from "lit-html/directive.js";
 import { render } from "lit-html";
 
-type Drawn = (width: number, height: number) => SVGTemplateResult;
+type Drawn = ((width: number, height: number) => SVGTemplateResult) & { reachable?: boolean };
 
 const drawn = new WeakMap<Element, { draw: Drawn; width: number; height: number }>();
 const watch = new ResizeObserver((entries) => {
@@ -19,7 +19,7 @@ const watch = new ResizeObserver((entries) => {
 
 function put(box: HTMLElement, draw: Drawn, width: number, height: number): void {
   if (width < 4 || height < 4) return;
-  render(html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" aria-hidden="true"><defs>${HATCH}</defs>${draw(width, height)}</svg>`, box);
+  render(html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" aria-hidden=${draw.reachable ? "false" : "true"}><defs>${HATCH}</defs>${draw(width, height)}</svg>`, box);
 }
 const HATCH = svg`<pattern id="hl" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V5" stroke="var(--ink3)" stroke-width="1" opacity=".55"></path></pattern>`;
 
@@ -39,9 +39,10 @@ class Draws extends Directive {
 }
 const draws = directive(Draws);
 
-/** A figure: a sentence for those who do not see it, and the drawing. */
-export function figure(label: string, draw: Drawn, style = ""): TemplateResult {
-  return html`<div class="fig" role="img" aria-label=${label} style=${style} ${draws(draw)}></div>`;
+/** A figure: a sentence for those who do not see it, and the drawing; `reachable`: its parts are buttons of their own. */
+export function figure(label: string, draw: Drawn, style = "", reachable = false): TemplateResult {
+  draw.reachable = reachable;
+  return html`<div class="fig" role=${reachable ? "group" : "img"} aria-label=${label} style=${style} ${draws(draw)}></div>`;
 }
 
 export type Point = readonly [number, number | null];

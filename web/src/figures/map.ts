@@ -49,7 +49,7 @@ export class MapFigure {
   view(o: MapOptions): TemplateResult {
     const label = t("Map of the network: {n} elements, {m} of them with an alarm", { n: this.live.elements.length, m: this.live.marked().size });
     return html`<div class="fig map" @pointerdown=${(e: PointerEvent) => this.grab(e)} @wheel=${(e: WheelEvent) => this.wheel(e)}>
-      ${figure(label, (w, h) => this.draw(o, w, h), "position:absolute;inset:0")}
+      ${figure(label, (w, h) => this.draw(o, w, h), "position:absolute;inset:0", true)}
       ${o.cards ? this.cards(o) : ""}
       <div class="zoom"><button @click=${() => this.scale(1.5)} aria-label=${t("Nearer")}>+</button><button @click=${() => this.scale(1 / 1.5)} aria-label=${t("Farther")}>−</button></div>
     </div>`;
@@ -221,7 +221,7 @@ export class MapFigure {
     this.laid = [];
     const [w, h] = this.size;
     if (!this.box || w < 620 || !this.live.snapshot) return [];
-    const at = this.project(), W = 146, H = 44, out: TemplateResult[] = [];
+    const at = this.project(), W = 172, H = 44, out: TemplateResult[] = [];
     const mid: P = [w / 2, h / 2];
     for (const x of this.live.snapshot.exports) {
       const e = this.live.resolve(x.id), p = e?.at ? at(e.at) : null;
@@ -250,8 +250,8 @@ export class MapFigure {
 export function exportCard(x: Export): TemplateResult {
   const most = Math.max(x.capacity ?? 0, x.nominated ?? 0, x.flow ?? 0) || 1, part = (v: number | null): string => `${Math.max(0, Math.min(100, (100 * (v ?? 0)) / most)).toFixed(1)}%`;
   const colour = x.alarm ? `var(--p${RANK[x.alarm]})` : "var(--gas)";
-  return html`<span class="top"><b class="el">${x.name}</b><span class="grow"></span>${x.alarm ? badge(x.alarm, false, 14) : html`<span class="q">${unit(x.unit)}</span>`}</span>
-    <span class="top"><span>${num(x.flow, 1)}${x.nominated === null ? "" : html` <span class="q">${t("of {n}", { n: num(x.nominated, 1) })}</span>`}</span><span class="grow"></span><span class="q">${x.capacity === null ? "" : num(x.capacity, 1)}</span></span>
+  return html`<span class="top"><b class="el" title=${x.name}>${x.name.replace(/ export$/, "")}</b>${x.alarm ? html`<span class="grow"></span>${badge(x.alarm, false, 14)}` : ""}</span>
+    <span class="top"><span>${num(x.flow, 1)}${x.nominated === null ? "" : html` <span class="q">${t("of {n}", { n: num(x.nominated, 1) })}</span>`}</span><span class="grow"></span><span class="q">${x.capacity === null ? "" : `${t("max {n}", { n: num(x.capacity, 0) })} `}${unit(x.unit)}</span></span>
     <span style="display:block;position:relative;height:4px;background:var(--sunk)"><span style="position:absolute;inset:0 auto 0 0;width:${part(x.flow)};background:${colour}"></span>${x.nominated === null ? "" : html`<span style="position:absolute;top:-3px;height:10px;width:2px;background:var(--ink);left:${part(x.nominated)}"></span>`}</span>`;
 }
 

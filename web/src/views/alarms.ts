@@ -41,16 +41,17 @@ function refreshFigures(room: Room): void {
 }
 function load(): TemplateResult {
   if (!figures) return empty(t("No figures yet."));
-  const f = figures, n = (k: string): number | null => (typeof f[k] === "number" ? (f[k] as number) : null);
-  const fact = (k: string, words: string, d = 0): TemplateResult | typeof nothing => (n(k) === null ? nothing : html`<div><small>${t(words)}</small><b>${num(n(k), d)}</b></div>`);
-  return html`<div class="facts">${fact("rate_per_10_min", "Alarms in 10 min", 1)}${fact("peak_per_10_min", "Most in 10 min")}${fact("standing", "Standing")}${fact("chattering", "Chattering")}${fact("shelved", "Shelved")}${fact("floods", "Floods")}${n("median_acknowledge_s") === null ? nothing : html`<div><small>${t("Time to acknowledge, median")}</small><b>${lasted(n("median_acknowledge_s"))}</b></div>`}</div>`;
+  const f = figures, rules = new Map((f["against"] as { name: string; bound: number | null; kept: boolean | null }[] | undefined)?.map((r) => [r.name, r]));
+  const n = (k: string): number | null => (typeof f[k] === "number" ? (f[k] as number) : Array.isArray(f[k]) ? (f[k] as unknown[]).length : null), wait = (f["acknowledged"] as { median_s: number | null } | undefined)?.median_s ?? null;
+  const fact = (k: string, words: string, d = 0): TemplateResult | typeof nothing => (n(k) === null ? nothing : html`<div><small>${t(words)}</small><b class=${rules.get(k)?.kept === false ? "ab2" : ""}>${num(n(k), d)}</b>${rules.get(k)?.bound == null ? nothing : html` <span class="q">${t("of {n}", { n: num(rules.get(k)!.bound, 0) })}</span>`}</div>`);
+  return html`<div class="facts">${fact("rate", w("Alarms in 10 min"), 1)}${fact("peak", w("Most in 10 min"))}${fact("standing", w("Standing"))}${fact("stale", w("Standing for a day"))}${fact("chattering", w("Chattering"))}<div><small>${t("Time to acknowledge, median")}</small><b>${lasted(wait)}</b></div></div>`;
 }
 
 function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateResult {
   const now = room.live.snapshot?.time ?? Date.now();
   const tools = html`<span class="seg" role="group" aria-label=${t("Which alarms")}>${FILTERS.map(([k, words, test]) => html`<button aria-pressed=${filter === k ? "true" : "false"} @click=${() => { filter = k; room.draw(); }}>${t(words)} ${num([...room.live.alarms.values()].filter(test).length, 0)}</button>`)}</span>`;
   const rows = list.slice(0, ROWS);
-  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px">${t("Since")}</th><th>${t("Alarm")}</th><th style="width:22%">${t("Where")}</th><th class="n" style="width:128px">${t("Value")}</th><th style="width:160px">${t("State")}</th></tr></thead>
+  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n" style="width:128px" title=${t("Value")}>${t("Value")}</th><th style="width:160px" title=${t("State")}>${t("State")}</th></tr></thead>
     <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id); }}>
       <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${room.live.resolve(a.element)?.name ?? a.element ?? ""}>${room.live.resolve(a.element)?.name ?? a.element ?? ""}</td>
       <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
