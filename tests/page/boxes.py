@@ -21,12 +21,13 @@ SEEN = """() => {
         const s = getComputedStyle(up);
         if (s.overflowX !== 'visible' || s.overflowY !== 'visible' || up.tagName === 'svg') {
           const c = up.getBoundingClientRect();
-          box = {left: Math.max(box.left, c.left), top: Math.max(box.top, c.top), right: Math.min(box.right, c.right), bottom: Math.min(box.bottom, c.bottom)};
+          box = {left: Math.max(box.left, c.left), top: Math.max(box.top, c.top),
+                 right: Math.min(box.right, c.right), bottom: Math.min(box.bottom, c.bottom)};
         }
       }
       if (box.right - box.left < 2 || box.bottom - box.top < 4) continue;
       const sticky = !!on.closest('th, #ban'), card = !!on.closest('.card, .zoom');
-      found.push({number, text: text.slice(0, 60), sticky, card, map: !!on.closest('.map'), row: on.closest('tr') ? 1 : 0, ...box});
+      found.push({number, text: text.slice(0, 60), sticky, card, ...box});
     }
   }
   return found;
