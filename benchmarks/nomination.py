@@ -21,7 +21,13 @@ import serai as sr
 from serai.dispatch.nominate import nominate
 from serai.errors import BadNomination
 
-NETS = (("GasLib-11", ".zip"), ("GasLib-24", ".zip"), ("GasLib-40", ".zip"), ("GasLib-135", ".zip"), ("GasLib-582", ".net"))  # noqa: E501
+NETS = (
+    ("GasLib-11", ".zip"),
+    ("GasLib-24", ".zip"),
+    ("GasLib-40", ".zip"),
+    ("GasLib-135", ".zip"),
+    ("GasLib-582", ".net"),
+)
 BAR_SECONDS, MISMATCH, LIMIT = 60.0, 1e-6, 120.0
 DAYS = [f"Nominations-134/2011-11-{day:02d}.scn" for day in range(1, 31)]
 SCALED = (("GasLib-11", ".zip", 2.0), ("GasLib-24", ".zip", 2.0), ("GasLib-40", ".zip", 1.5))  # infeasible by a proof

@@ -55,7 +55,8 @@ def everything(friction="colebrook-white", compressibility="papay"):
                 ],
             ),
             "resistors": sr.table(
-                "resistors", [{"name": "filter", "from_node": "E", "to_node": "G", "drag_factor": 30.0, "diameter": 0.4}]
+                "resistors",
+                [{"name": "filter", "from_node": "E", "to_node": "G", "drag_factor": 30.0, "diameter": 0.4}],
             ),
             "setpoints": sr.table(
                 "setpoints",

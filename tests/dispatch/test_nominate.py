@@ -3,9 +3,9 @@
 
 import numpy as np
 import pytest
-from dispatch.small_gas import everything
 
 import serai as sr
+from dispatch.small_gas import everything
 from serai import Known
 from serai.dispatch.nominate import nominate
 from serai.dispatch.nomination_machines import envelopes
@@ -38,7 +38,7 @@ def least_violation(net, size):
 
 @pytest.mark.parametrize("size", [60.0, 132.0, 150.0, 190.0, 230.0])
 def test_the_answer_agrees_with_brute_force(size):
-    """Every field pressure and ratio on a grid: where one keeps all limits it is feasible, and no bound exceeds the best."""
+    """Truth: every field pressure and ratio on a grid. Where one keeps all limits the answer is feasible."""
     net = sr.read("loop_with_station")
     best = least_violation(net, size)
     found = nominate(net, demand(size))

@@ -3,10 +3,10 @@
 
 import numpy as np
 import pytest
-from dispatch.small_gas import everything
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatch.small_gas import everything
 from serai import Known
 from serai.dispatch.nomination_curves import band, outside
 from serai.dispatch.nomination_model import BAR, pose
@@ -23,7 +23,8 @@ def states(net, flows, count, seed):
     rng = np.random.default_rng(seed)
     while count:
         knowns = [Known("pressure", "field", rng.uniform(45e5, 75e5))]
-        knowns += [Known("ratio", "station", rng.uniform(1.05, 1.6)) if rng.random() < 0.7 else Known("open", "station", 1)]
+        runs = Known("ratio", "station", rng.uniform(1.05, 1.6))
+        knowns += [runs if rng.random() < 0.7 else Known("open", "station", 1.0)]
         knowns += [Known("pressure_drop", "valve to D", rng.uniform(0.0, 8e5))]
         system = System(net, override(net, net.knowns(), [*flows, *knowns]))
         run = Run(system)

@@ -19,7 +19,7 @@ import numpy as np
 
 from serai.dispatch.nomination_model import pose
 from serai.dispatch.nomination_proof import flow_proof, prove
-from serai.dispatch.nomination_setpoints import Tried, attempt
+from serai.dispatch.nomination_setpoints import SOURCE, Tried, attempt
 from serai.dispatch.relaxation import Relaxation
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Nomination:
     @property
     def setpoints(self) -> tuple[Known, ...]:
         """What the check chose: the Knowns besides the nominated flows."""
-        return tuple(k for k in self.knowns if k.source == "nomination check")
+        return tuple(k for k in self.knowns if k.source == SOURCE)
 
     @property
     def violation(self) -> float:
@@ -104,9 +104,9 @@ def nominate(
 ) -> Nomination:
     """Check whether a gas network can carry a nomination.
 
-    network     gas only; its limits are those of its tables, its stations run within their machine data where it has any
-    nomination  supply, offtake or node -> flow [kg/s]; what is not named keeps the network's own set-point, and what has
-                none is free between its flow limits
+    network     gas only; its limits are those of its tables, its stations run within their machine data if it has any
+    nomination  supply, offtake or node -> flow [kg/s]; what is not named keeps the network's own set-point, and what
+                has none is free between its flow limits
     swing       the supply or offtake that takes the rounding and the fuel of drives; not given = the largest supply
     seconds     time limit; when it ends the check, the answer is "undecided" with the best set-points so far
     told        called with a sentence after every stage

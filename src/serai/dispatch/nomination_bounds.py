@@ -88,7 +88,7 @@ def _tied(task: Task, at: list[list[int]], need: Floats, known: NDArray[np.bool_
         todo = [(first, edges[first].start), (first, edges[first].end)]
         while todo:
             k, node = todo.pop()
-            if not known[node] or len(at[node]) != 2:  # noqa: PLR2004 - one way in, one way out
+            if not known[node] or len(at[node]) != 2:
                 continue
             (other,) = [j for j in at[node] if j != k] or [k]
             if other in found:
@@ -203,7 +203,7 @@ def inverse(e: Edge, drop: float, *, up: bool) -> float:
     for _ in range(40):
         lost = float(e.curve(np.array([m]))[0])
         new = m * float(np.sqrt(max(drop / lost, 1e-8))) if drop else 0.0
-        close = abs(new - m) <= 1e-9 * abs(m) or abs(new) < 1e-6  # noqa: PLR2004 - kg/s
+        close = abs(new - m) <= 1e-9 * abs(m) or abs(new) < 1e-6
         m = new
         if close:
             break

@@ -48,7 +48,7 @@ def sampled(curve: Callable[[Floats], Floats], low: float, high: float, count: i
 
 def padding(y: Floats) -> float:
     """Return by how much a curve may leave the straight lines between its samples y (n,)."""
-    if len(y) < 3:  # noqa: PLR2004 - a second difference takes three
+    if len(y) < 3:
         return FLOOR
     return PAD * float(np.max(np.abs(np.diff(y, 2)))) + FLOOR
 
@@ -76,10 +76,10 @@ def outside(x: Floats, y: Floats, count: int = TANGENTS) -> tuple[list[Line], li
         off = y - s * x
         below.append(Line(float(s), float(off.min()) - pad))
         above.append(Line(float(s), float(off.max()) + pad))
-    return _tight(below, x, y, 1.0), _tight(above, x, y, -1.0)
+    return _tight(below, x, 1.0), _tight(above, x, -1.0)
 
 
-def _tight(lines: Sequence[Line], x: Floats, y: Floats, sign: float) -> list[Line]:
+def _tight(lines: Sequence[Line], x: Floats, sign: float) -> list[Line]:
     """Keep the lines that are the nearest to the curve somewhere."""
     values = np.array([sign * (line.slope * x + line.offset) for line in lines])
     best = np.unique(values.argmax(axis=0))

@@ -105,7 +105,7 @@ class Machine:
         Q = np.linspace(0.0, 60.0, 1201)
         q = np.stack([np.ones_like(Q), Q, Q * Q])
         top = np.array([1.0, self.fast, self.fast**2]) @ self.head.T @ q
-        out = np.flatnonzero((top < np.maximum(self.choke @ q, 0.0)) & (Q > 0.2))  # noqa: PLR2004 - m3/s
+        out = np.flatnonzero((top < np.maximum(self.choke @ q, 0.0)) & (Q > 0.2))
         return float(Q[out[0]]) if len(out) else 60.0
 
     def extent(self) -> tuple[float, float, float, float]:
@@ -118,12 +118,13 @@ class Machine:
                 found.append((low, high, float(H)))
         if not found:
             return 0.0, np.inf, 0.0, np.inf
-        step_q, step_h = self.widest / 399, float(heads[1] - heads[0])
         a = np.array(found)
-        return (
-            max(0.0, (float(a[:, 0].min()) - step_q) * (1.0 - SPREAD)), (float(a[:, 1].max()) + step_q) * (1.0 + SPREAD),
-            max(0.0, (float(a[:, 2].min()) - step_h) * (1.0 - SPREAD)), (float(a[:, 2].max()) + step_h) * (1.0 + SPREAD),
-        )  # fmt: skip
+        step = self.widest / 399, float(heads[1] - heads[0])  # the sampling of both
+        least = [float(a[:, c].min()) for c in (0, 2)]
+        most = [float(a[:, c].max()) for c in (1, 2)]
+        low = [max(0.0, (v - d) * (1.0 - SPREAD)) for v, d in zip(least, step, strict=True)]
+        high = [(v + d) * (1.0 + SPREAD) for v, d in zip(most, step, strict=True)]
+        return low[0], high[0], low[1], high[1]
 
 
 @dataclass(frozen=True)

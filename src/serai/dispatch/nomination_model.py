@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a nomination asks of a gas network: who feeds and takes how much, between which limits, over which elements.
 
-Everything is taken from the laws that `serai.steady` solves (`serai.system.System`): the same edges, the same pieces for
-the losses in a station's piping, the same parameters. So a bound on this model is a bound on those laws.
+Everything is taken from the laws that `serai.steady` solves (`serai.system.System`): the same edges, the same pieces
+for the losses in a station's piping, the same parameters. So a bound on this model is a bound on those laws.
 
 Every law along an edge is written in the potential Phi(p) = integral of rho dp (see `serai.laws.fluid`), scaled to
 
@@ -14,7 +14,6 @@ itself, sampled. What is not exact in u is bounded from both sides in `relaxatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from serai.system import System, override
 from serai.system.gas import SYMBOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -67,7 +66,7 @@ class Fluid:
         return np.asarray(density.py_func(np.asarray(p, float), *self.coefficients)[0])
 
     def p(self, u: Floats | float) -> Floats:
-        """Return the pressure [Pa] of scaled potentials: read from a table, then two steps of Newton (Phi is convex)."""
+        """Return the pressure [Pa] of scaled potentials: read from a table, then three steps of Newton."""
         u = np.maximum(np.asarray(u, float), 0.0)
         places, values = self.table
         p = np.maximum(np.interp(u, values, places), 1.0)

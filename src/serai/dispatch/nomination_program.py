@@ -116,9 +116,8 @@ def answer(h: Any, *, whole: bool) -> Answer:
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     x = np.array(solution.col_value) if found else np.empty(0)
     value = float(info.objective_function_value) if found else np.inf
+    bound = value if status == "optimal" else -np.inf
     if whole:
         bound = float(info.mip_dual_bound)
-    else:
-        bound = value if status == "optimal" else -np.inf
     duals = np.empty(0) if whole else np.array(solution.row_dual)
     return Answer(status, x, value, np.inf if status == "infeasible" else bound, duals)

@@ -37,7 +37,7 @@ class Proof:
     """That a nomination cannot be carried.
 
     violation    at least one pressure limit must be broken by so much [bar], or flow limits by so much in sum [kg/s]
-    binding      limits that cannot hold together: (element, "low" or "high", limit [Pa], or [kg/s] where flows prove it)
+    binding      limits that cannot hold together: (element, "low" or "high", limit [Pa]; [kg/s] where flows prove it)
     irreducible  whether they are enough for the proof, and it fails without any one of them
     reason       in words
     """
@@ -56,7 +56,7 @@ def prove(relaxation: Relaxation) -> Proof | None:
     named = _named(rows, found) if rows is not None and found is not None and len(found.x) else ()
     named, irreducible = _irreducible(relaxation, named)
     if irreducible and not named:
-        reason = f"the drops of pressure alone ask for more than {HIGHEST / BAR:g} bar, the most that the laws are fitted to"
+        reason = f"the drops of pressure alone ask for more than {HIGHEST / BAR:g} bar, to which the laws are fitted"
         return Proof(bound, (), irreducible=True, reason=reason)
     least = f"at least {bound:.3g} bar" if bound < STEPS[-1] else f"more than {STEPS[-1]:g} bar"
     told = "; ".join(f"{e} {'at least' if side == 'low' else 'at most'} {v / BAR:.6g} bar" for e, side, v in named)

@@ -9,11 +9,11 @@ lies between lines that never exclude it (`nomination_curves`). "Big M" constant
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serai.dispatch.nomination_bounds import Bounds, Chain
 from serai.dispatch.nomination_curves import FLOOR, Band, Line, band, outside, sampled
 from serai.dispatch.nomination_model import BAR, HIGHEST
 from serai.dispatch.nomination_program import INFINITY, TINY, Program
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from serai.dispatch.nomination_bounds import Bounds, Chain
     from serai.dispatch.nomination_machines import Envelope
     from serai.dispatch.nomination_model import Edge, Task
     from serai.network import Table
@@ -198,9 +199,7 @@ class Rows:
         p = self.program
         at, part, full = self.cut[self.chain_of[k]]
         _, sign, offset = self.flow[k]
-        bands: list[Band] = [
-            band(*sampled(lambda c: e.curve(sign * c + offset), a, b, 17)) for a, b in zip(at, at[1:], strict=False)
-        ]  # type: ignore[misc] # noqa: E501
+        bands: list[Band] = [band(*sampled(lambda c: e.curve(sign * c + offset), a, b, 17)) for a, b in pairwise(at)]  # type: ignore[misc]
         first = float(e.curve(np.array([sign * at[0] + offset]))[0])
         start = first  # the interpolated value at the beginning of each piece
         deviation = []
@@ -239,7 +238,7 @@ class Rows:
         )
 
     def _drag(self, k: int, e: Edge) -> None:
-        """rho_in (p1 - p2) = k m|m| = Y: u1 - u2 is at most Y, and at least what Y costs at the lowest inlet pressure."""
+        """rho_in (p1 - p2) = k m|m| = Y: u1 - u2 is at most Y, and at least what Y costs at the lowest inlet."""
         assert e.curve is not None  # noqa: S101 - drags have one
         whole = e.curve
         terms: Terms = [(self.u[e.start], 1.0), (self.u[e.end], -1.0)]
@@ -258,8 +257,8 @@ class Rows:
     def _thinned(self, inlet: int, y: Floats) -> Floats:
         """Return the drop in u of drags y [u] when their inlet has the lowest pressure that it may have.
 
-        The drop over y is the mean density over that at the inlet: it falls with the pressure of the inlet, and is never
-        below the mean from nothing to the inlet, about a half.
+        The drop over y is the mean density over that at the inlet: it falls with the pressure of the inlet, and is
+        never below the mean from nothing to the inlet, about a half.
         """
         f = self.task.fluid
         p = float(f.p(self.bounds.u[inlet, 0]))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Set-points for one choice of modes, searched with the exact laws and confirmed by `serai.steady`.
 
-A choice says which valves are shut, which control valves and stations stand open and which are active. What then remains
-is continuous: one pressure for every part that hangs together, the ratio of an active station, the drop of an active
-control valve, what free supplies give. The search (`sequence`) begins at the point of the relaxation and keeps limits
-elastic, so that it ends at set-points that keep all of them or at the smallest violation near there.
+A choice says which valves are shut, which control valves and stations stand open and which are active. What then
+remains is continuous: one pressure for every part that hangs together, the ratio of an active station, the drop of an
+active control valve, what free supplies give. The search (`sequence`) begins at the point of the relaxation and keeps
+limits elastic, so that it ends at set-points that keep all of them or at the smallest violation near there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from serai.dispatch.horizon import Horizon
 from serai.dispatch.limits import Ranges, Row, ranges
 from serai.dispatch.nomination_machines import Adiabatic
 from serai.dispatch.nomination_rows import DEVICES
-from serai.dispatch.sequence import Found, Task as Search, sequence
+from serai.dispatch.sequence import Found, sequence
+from serai.dispatch.sequence import Task as Search
 from serai.errors import SeraiError
 from serai.known import Known
 from serai.simulate.steady import Run, result_of, steady
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 OPEN_RATIO = 1e-6  # a station or control valve that changes the pressure by less stands open
 HEAD = 100.0  # kJ/kg that count as one in a limit of machines
 OUTSIDE = 1e-4  # kJ/kg beyond the border of a diagram that counts as inside, 1e-5 of a head
+SOURCE = "nomination check"  # of the Knowns that the search chose
 FREE = ("pressure", "ratio", "pressure_drop", "flow", "supply", "withdrawal")
 
 
@@ -132,9 +134,9 @@ def _beyond(task: Task, result: Result, stations: Mapping[str, Envelope]) -> tup
     pipes = net.active("pipes")
     for k, name in enumerate(pipes.names):
         top = float(pipes["pressure_max"][k])
-        for node in (str(pipes["from_node"][k]), str(pipes["to_node"][k])):
-            if p.get(node, 0.0) > top * (1.0 + 1e-6):
-                out.append(Broken(name, "pressure_max", p[node], top, p[node] / top - 1.0))
+        here = max(p.get(str(pipes[end][k]), 0.0) for end in ("from_node", "to_node"))
+        if here > top * (1.0 + 1e-6):
+            out.append(Broken(name, "pressure_max", here, top, here / top - 1.0))
     machines = {}
     gas = Adiabatic(task.fluid, task.kappa)
     ratio = dict(zip(net.active("compressors").names, result.ratio.values.tolist(), strict=True)) if stations else {}
@@ -147,7 +149,8 @@ def _beyond(task: Task, result: Result, stations: Mapping[str, Envelope]) -> tup
             machines[e.element] = border
         if over > OUTSIDE:
             head = gas.head(p_in, p_in * ratio[e.element])
-            out.append(Broken(e.element, f"machine diagram ({border})", head, head - over, over / max(head - over, 1.0)))
+            share = over / max(head - over, 1.0)
+            out.append(Broken(e.element, f"machine diagram ({border})", head, head - over, share))
     return out, machines
 
 
@@ -201,7 +204,7 @@ class _Closed:
                 size = np.inf if name == t.swing else abs(float(t.draw[at, 0]))
                 taps.setdefault(find(at), []).append((size, name, at))
         self._hang(group, find, set(taps))
-        return [Known("pressure", n, float(self.p[at]), source="nomination check") for _, n, at in map(max, taps.values())]
+        return [Known("pressure", n, float(self.p[at]), source=SOURCE) for _, n, at in map(max, taps.values())]
 
     def _hang(self, group: list[int], find: Callable[[int], int], tapped: set[int]) -> None:
         """Join every part without any tap to one of its neighbours: it carries nothing, but has a pressure.
@@ -263,23 +266,22 @@ class _Closed:
 
     def _mode(self, e: Edge) -> str:
         mode = self.modes.get(e.element, "open")
-        if e.kind == "station" and mode == "active" and self.p[e.end] / self.p[e.start] < 1.0 + 1e-5:  # noqa: PLR2004
+        if e.kind == "station" and mode == "active" and self.p[e.end] / self.p[e.start] < 1.0 + 1e-5:
             return "open"
         return mode
 
     def _set(self, k: int, mode: str, *, ring: bool) -> Known:
         e = self.task.edges[k]
         name, p1, p2 = e.element, float(self.p[e.start]), float(self.p[e.end])
-        source = "nomination check"
         if mode == "closed":
-            return Known("open", name, 0.0, source=source)
+            return Known("open", name, 0.0, source=SOURCE)
         if mode == "open":
-            return Known("open", name, 1.0, source=source)
+            return Known("open", name, 1.0, source=SOURCE)
         if ring:
-            return Known("flow", name, float(self.point.flow[k]), source=source)
+            return Known("flow", name, float(self.point.flow[k]), source=SOURCE)
         if e.kind == "station":
-            return Known("ratio", name, max(p2 / p1, 1.0), source=source)
-        return Known("pressure_drop", name, max(p1 - p2, 0.0), source=source)
+            return Known("ratio", name, max(p2 / p1, 1.0), source=SOURCE)
+        return Known("pressure_drop", name, max(p1 - p2, 0.0), source=SOURCE)
 
     def _free(self) -> list[Known]:
         """Return flows of supplies and offtakes that are not nominated: what the relaxation lets through there."""
@@ -292,10 +294,12 @@ class _Closed:
             supply = t.network.kind_of(name) == "supplies"
             table = t.network["supplies" if supply else "offtakes"]
             at = node[str(table["node"][table.row(name)])]
-            leaves = sum(self.point.flow[k] * (1.0 if e.end == at else -1.0) for k, e in enumerate(t.edges) if at in (e.start, e.end))  # noqa: E501
+            ends = [(self.point.flow[k], e) for k, e in enumerate(t.edges) if at in (e.start, e.end)]
+            leaves = sum(m if e.end == at else -m for m, e in ends)
             low, high = (float(table[c][table.row(name)]) for c in ("flow_min", "flow_max"))
-            value = float(np.clip(-leaves if supply else leaves, np.nan_to_num(low), np.inf if np.isnan(high) else high))
-            out.append(Known("supply" if supply else "withdrawal", name, value, source="nomination check"))
+            high = np.inf if np.isnan(high) else high
+            value = float(np.clip(-leaves if supply else leaves, np.nan_to_num(low), high))
+            out.append(Known("supply" if supply else "withdrawal", name, value, source=SOURCE))
         return out
 
     # ------------------------------------------------------------------------------------------------------ search
@@ -324,7 +328,7 @@ class _Closed:
         return Search(horizon, limits, bounds, _machine_rows(self, horizon, stations), None, start)
 
     def _ranges(self, r: Ranges) -> Ranges:
-        """Add what only a nomination looks at: ratings of pipes, least differences, no flow back through what is active."""
+        """Add what only a nomination looks at: ratings of pipes, least differences, no flow back where active."""
         t, c = self.task, self.system.equations.columns
         for k in range(self.system.gas.shown):
             name = self.system.gas.names[k]
@@ -401,10 +405,8 @@ def _machine_rows(closed: _Closed, horizon: Horizon, stations: Mapping[str, Enve
     if not mine:
         return []
     node = {n: k for k, n in enumerate(closed.system.gas.names)}
-    columns = [
-        [c["pressure"].first + node[t.names[e.start]], c["pressure"].first + node[t.names[e.end]], c["flow"].index[e.name]]
-        for e in mine
-    ]
+    first = c["pressure"].first
+    columns = [[first + node[t.names[e.start]], first + node[t.names[e.end]], c["flow"].index[e.name]] for e in mine]
 
     def outside(e: Edge, v: Floats) -> float:
         p1, p2, m = (float(x) for x in v)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from serai.dispatch.nomination_bounds import Bounds, chains, first_bounds, propa
 from serai.dispatch.nomination_machines import Envelope, envelopes
 from serai.dispatch.nomination_model import BAR
 from serai.dispatch.nomination_program import INFINITY, Answer, answer
-from serai.dispatch.nomination_rows import DEVICES, Limit, Rows
+from serai.dispatch.nomination_rows import DEVICES, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PIECES = 6  # most pieces of one chain
+MANY = 180  # pieces in all: a first point has fewer in each chain where it would have more
 FINE = 0.15  # u, about bar: error of a chain's losses below which it is not cut further
 WORST, FINEST = 8, 4  # chains refined at a time, and how often pieces double
 NARROW = 0.05  # kg/s: a chain is not tightened further
@@ -149,8 +150,8 @@ class Relaxation:
                     h.changeColBounds(column, float(b.m[edge, 0]), float(b.m[edge, 1]))
         return True
 
-    def pieces(self, b: Bounds) -> dict[int, int]:
-        """Return into how many pieces each chain is cut, so that its losses are known to FINE."""
+    def pieces(self, b: Bounds, most: int = PIECES) -> dict[int, int]:
+        """Return into how many pieces each chain is cut, so that its losses are known to FINE: `most`, or refined."""
         out = {}
         for number, c in enumerate(self.chains):
             error = 0.0
@@ -158,18 +159,17 @@ class Relaxation:
                 e = self.task.edges[k]
                 if e.curve is None or e.kind == "constant" or np.ptp(b.m[k]) <= NARROW:
                     continue
-                low, high = (float(x) for x in b.m[k])
-                y = e.curve(np.array([low, 0.5 * (low + high), high, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high]))
-                error += float(np.max(np.abs(y[[3, 1, 4]] - (y[0] + (y[2] - y[0]) * np.array([0.25, 0.5, 0.75])))))
+                y = e.curve(np.linspace(b.m[k, 0], b.m[k, 1], 5))
+                error += float(np.max(np.abs(y - np.linspace(y[0], y[-1], 5))))
             count = int(np.ceil(np.sqrt(error / FINE))) if error > FINE else 1
-            out[number] = min(max(count, 1), PIECES) * self.finer.get(number, 1)
+            out[number] = min(max(count, 1), most) * self.finer.get(number, 1)
             if error > FINE and b.m[c.edges[0], 0] < 0.0 < b.m[c.edges[0], 1]:
                 out[number] = max(out[number], 2)
         return out
 
     def refine(self, point: Point) -> None:
         """Draw the lines nearer where a point is furthest from the laws: twice the pieces for the worst chains."""
-        t, off = self.task, {}
+        t, off = self.task, dict[int, float]()
         for number, c in enumerate(self.chains):
             for k in c.edges:
                 e = t.edges[k]
@@ -180,6 +180,15 @@ class Relaxation:
         for number in sorted(off, key=lambda n: -off[n])[:WORST]:
             self.finer[number] = min(2 * self.finer.get(number, 1), FINEST)
 
+    def _some_pieces(self) -> dict[int, int]:
+        """Return the pieces for a point: as many as for a proof, or fewer where they would be MANY."""
+        bounds = self.tight(0.0)
+        for most in range(PIECES, 1, -1):
+            found = self.pieces(bounds, most)
+            if sum(v for v in found.values() if v > 1) <= MANY:
+                break
+        return found
+
     # ------------------------------------------------------------------------------------------------------- solve
 
     def point(self, excluded: Iterable[Mapping[str, str]] = ()) -> Point | None:
@@ -189,7 +198,7 @@ class Relaxation:
         """
         if self.tight(0.0).empty():
             return None
-        rows = self.rows(0.0)
+        rows = self.rows(0.0, self._some_pieces())
         p = rows.program
         p.cost[rows.margin] = -1.0
         for modes in rows.modes.values():  # few machines, and no rings through which gas could flow either way
@@ -202,7 +211,7 @@ class Relaxation:
         return self.read(rows, self._shut(rows, found)) if len(found.x) else None
 
     def _shut(self, rows: Rows, found: Answer) -> Answer:
-        """Shut what need not stand open, the active devices as they are: gas then has one way, and its flow one value."""
+        """Shut what need not stand open, the active devices as they are: gas then has one way to go."""
         p, x = rows.program, found.x
         p.low[rows.margin] = float(x[rows.margin]) * (1.0 - 1e-6) - 1e-6
         p.cost[rows.margin] = 0.0
@@ -220,7 +229,7 @@ class Relaxation:
         for e in self.task.edges:
             if e.kind in DEVICES:
                 columns = rows.modes[e.element]
-                modes[e.element] = next((m for m, c in columns.items() if x[c] > 0.5), "closed")  # noqa: PLR2004 - 0 or 1
+                modes[e.element] = next((m for m, c in columns.items() if x[c] > 0.5), "closed")
         return Point(modes, x[rows.u], flow, float(x[rows.slack]))
 
     def violation(self) -> tuple[float, Rows | None, Answer | None]:
