@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alarms after ISA-18.2 and IEC 62682: what a person must know and do now, and nothing else."""
 
-from serai.alarms.engine import Alarms
+from serai.alarms.people import Alarms
 from serai.alarms.rationale import Condition, Rationale, Record, rationale
 from serai.alarms.states import Priority, State
 from serai.alarms.view import Alarm, Transition
