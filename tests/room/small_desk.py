@@ -51,7 +51,7 @@ class SmallDesk:
         self.down = False
         self.slow_s = 0.0
         self.asked: list[str] = []
-        self._queues: set[asyncio.Queue] = set()
+        self._queues: set[tuple] = set()
         self._ids = itertools.count(1)
         self._commands: list[dict] = []
         self._entries: list[dict] = []
@@ -317,8 +317,8 @@ class SmallDesk:
 
     def tell(self, kind: str, data: dict) -> None:
         self.sequence += 1
-        for queue in self._queues:
-            queue.put_nowait(Event(self.sequence, kind, data))
+        for loop, queue in self._queues:  # a test may stand in another thread than the room
+            loop.call_soon_threadsafe(queue.put_nowait, Event(self.sequence, kind, data))
 
     def tick(self) -> None:
         """Make a scan."""
@@ -327,7 +327,8 @@ class SmallDesk:
     async def subscribe(self, after=None):
         await self._asked("subscribe")
         queue: asyncio.Queue = asyncio.Queue()
-        self._queues.add(queue)
+        reader = asyncio.get_running_loop(), queue
+        self._queues.add(reader)
         try:
             yield Event(self.sequence, "hello", {"version": "1", "sequence": self.sequence, "restarted": after is None})
             while True:
@@ -336,10 +337,10 @@ class SmallDesk:
                     raise Refused("unavailable", "the loop is gone", "It comes back by itself")
                 yield event
         finally:
-            self._queues.discard(queue)
+            self._queues.discard(reader)
 
     def lose(self) -> None:
         """Break every subscription and refuse from now on."""
         self.down = True
-        for queue in self._queues:
-            queue.put_nowait(None)
+        for loop, queue in self._queues:
+            loop.call_soon_threadsafe(queue.put_nowait, None)

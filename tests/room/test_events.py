@@ -403,3 +403,51 @@ def test_layout_and_network_are_kept_until_the_loop_begins_anew(tmp_path):
     assert same.content == b""
     assert asked == 1
     assert len(other.json()["values"]) == len(first.json()["values"]) - 1
+
+
+# -------------------------------------------------------------------------------------------------------- slow clients
+
+
+class Silent(asyncio.Protocol):
+    """Asks for events and then reads nothing."""
+
+    def __init__(self, request):
+        self.request = request
+
+    def connection_made(self, transport):
+        transport.pause_reading()
+        transport.write(self.request)
+
+
+def test_clients_that_read_nothing_hold_little_and_hold_up_nobody(tmp_path):
+    """60 silent clients and one that reads, 400 kB a scan: what waits is bounded, and the reader is up to date."""
+    desk = SmallDesk(places=20_000)
+    with site(tmp_path, desk=desk) as made, served(made.app) as port:
+        token = made.sign_in("vera")
+        request = (
+            f"GET {API}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: serai_session={token}\r\n"
+            "Accept-Encoding: identity\r\n\r\n"
+        ).encode()
+
+        async def go():
+            loop = asyncio.get_running_loop()
+            links = [(await loop.create_connection(lambda: Silent(request), "127.0.0.1", port))[0] for _ in range(60)]
+            reading = asyncio.create_task(collected(port, token, 60, rb"id: 12\nevent: scan\ndata: [^\n]*\n\n"))
+            await until(lambda: len(made.room.hub.clients) == 61)
+            for _ in range(12):
+                before = desk.sequence
+                desk.tick()
+                await until(lambda n=before: made.room.hub.sequence > n)
+                await until(lambda: sum(not c.waits() for c in made.room.hub.clients) >= 1)
+                await asyncio.sleep(0.05)
+            data = await reading
+            waiting = [len(c._rest) + len(c._newest) for c in made.room.hub.clients]
+            for link in links:
+                link.abort()
+            await until(lambda: not made.room.hub.clients)
+            return data, waiting
+
+        data, waiting = asyncio.run(go())
+    assert [n for k, n, _ in read(data) if k == "scan"][-1] == 12
+    assert max(waiting) <= len(NEWEST)
+    assert sum(waiting) >= 60  # they are behind, and the room knows it

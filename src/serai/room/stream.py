@@ -38,14 +38,21 @@ class Stream(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self._begin()})
             if self._client.zipped:
                 await send({"type": "http.response.body", "body": GZIP_HEAD, "more_body": True})
-            while pieces := await self._client.take(self._hub.sequence):
-                for piece in pieces:
-                    for at in range(0, len(piece), PIECE):  # waits here, alone, while the client does not read
-                        await send({"type": "http.response.body", "body": piece[at : at + PIECE], "more_body": True})
+            while events := await self._client.take(self._hub.sequence):
+                await self._give(events, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             leaving.cancel()
             self._hub.leave(self._client)
+
+    async def _give(self, events: list[bytes], send: Send) -> None:
+        """Send events in pieces: it waits here, alone, while the client does not read."""
+        for event in events:
+            for at in range(0, len(event), PIECE):
+                await send({"type": "http.response.body", "body": event[at : at + PIECE], "more_body": True})
+                await asyncio.sleep(0)  # others go on, and a client that has left is noticed
+                if self._client.ended:
+                    return
 
     def _begin(self) -> list[tuple[bytes, bytes]]:
         zipped = [(b"content-encoding", b"gzip")] if self._client.zipped else []
