@@ -58,6 +58,8 @@ GAP = 30  # scans without any reading after which the watch begins anew
 RESTING = 120  # scans that the watch needs to be at rest again when it takes up a lesson
 TELLING = 0.003  # share from which on an order is another one
 KEPT = 0.005  # share to which a set-point of a station is kept
+WORK = ("power", "fuel", "drive_power")  # of a station, which its laws tell ...
+STATION = 0.02  # ... but for so much (share): the gas and its temperature are not quite those of the case
 RAMP = 5  # scans in which what was ordered comes true, and nothing is told of one scan by itself
 COMMANDS = ("outlet_pressure", "inlet_pressure", "ratio")
 UNITS = {"pressure": "Pa", "mass flow": "kg/s", "power": "W", "reactive power": "var", "per unit": "pu", "angle": "rad"}
@@ -114,6 +116,8 @@ class Course:
         self.ring = np.full((max(WINDOWS), n), np.nan)
         self.memory = Memory.of(n)
         self._own = own
+        at_station = [m.where in self.bare["compressors"] and m.quantity in WORK for m in own]
+        self._doubt = np.where(at_station, STATION, 0.0)
         self._orders: dict[tuple[str, str], float] = {}
         self._changed: dict[str, int] = {}
         self._before = -1
@@ -279,6 +283,7 @@ class Course:
         sigma = np.full(len(z), np.nan)
         heard = np.isfinite(z)
         sigma[heard] = self.tags.sigmas(self._place[heard], z[heard])
+        sigma = np.hypot(sigma, self._doubt * np.nan_to_num(z))
         found: list[Incident] = []
         commands = self._commands()
         for window in range(len(WINDOWS)):
@@ -384,7 +389,8 @@ class Course:
         """
         watch = None if self.watch is None else {k: packed(v) for k, v in self.watch.save().items()}
         return {
-            "case": self.network.name, "before": self._before, "last": self.minutes.last, "watch": watch,
+            "case": self.network.name, "before": self._before, "changed": dict(self._changed),
+            "minutes": self.minutes.save(), "watch": watch,
             "meters": [m.name for m in self._own], "ledger": self.ledger.save(), "counts": dict(self.counts.counted),
             "scan": {k: packed(getattr(self, k)) for k in ("offset", "heard", "ring")},
             "accounts": {k: packed(v) for k, v in self.accounts.save().items()},
@@ -406,7 +412,8 @@ class Course:
         self.ledger.restore(saved["ledger"])
         self.counts.counted.clear()
         self.counts.counted.update(saved["counts"])
-        self._before, self.minutes.last = int(saved["before"]), int(saved["last"])
+        self.minutes.restore(saved["minutes"])
+        self._before, self._changed = int(saved["before"]), dict(saved["changed"])
 
     def _take_up(self, taught: Taught, settled: int | None) -> None:
         """Begin where the clean days of a lesson ended; time may have passed since, so the watch rests for a while."""
@@ -416,9 +423,10 @@ class Course:
             self.notes.append(str(error))
             return
         self.ledger = Ledger()
-        self.accounts.day = None
+        self.accounts.day, self._changed = None, {}
         self.counts.counted.clear()
-        self._before, self.minutes.last = -1, -1
+        self.minutes.restore({"last": -1, "mark": 0, "open": []})
+        self._before = -1
         self.ring[:] = np.nan
         if self.watch is not None and settled is None:
             self.watch.rest_again(RESTING)

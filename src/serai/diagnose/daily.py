@@ -86,7 +86,8 @@ class ZoneDay:
 class Sheet:
     """Balance sheet of one gas day.
 
-    begin, end   [s since 1970 UTC]; scans, and of these those with a reading that was missing (its last one held)
+    begin, end   [s since 1970 UTC] of its scans
+    scans, held  how many, and in how many a reading was missing (its last one held)
     gas, power   zones; between what went from zone to zone and is counted in both: (gas [kg], power [J])
     """
 
@@ -149,6 +150,8 @@ class Day:
     """What one day has gathered so far."""
 
     begin: float
+    since: float = 0.0
+    until: float = 0.0
     scans: int = 0
     held: int = 0
     mass: Floats = field(default_factory=lambda: np.empty(0))  # of every instrument: integral of its reading
@@ -158,7 +161,7 @@ class Day:
     leaks: Floats = field(default_factory=lambda: np.empty(0))
 
 
-DAY_FIELDS = ("begin", "scans", "held", "mass", "first", "last", "heat", "leaks")
+DAY_FIELDS = ("begin", "since", "until", "scans", "held", "mass", "first", "last", "heat", "leaks")
 
 
 class Accounts:
@@ -263,8 +266,9 @@ class Accounts:
         begin = self._begin(time)
         if self.day is None or begin != self.day.begin:
             self.close(begin)
-            self.day = self._fresh(begin)
+            self.day = self._fresh(begin, time - SCAN)
         d = self.day
+        d.until = time
         heard = np.isfinite(values)
         self.kept = np.where(heard, values, self.kept)
         d.scans += 1
@@ -280,10 +284,10 @@ class Accounts:
         if last is not None:
             self._heat(d, last)
 
-    def _fresh(self, begin: float) -> Day:
-        day = Day(begin, mass=np.zeros(len(self.tags.meters)), heat=np.zeros(len(self.power_nodes)),
+    def _fresh(self, begin: float, since: float) -> Day:
+        day = Day(begin, since, mass=np.zeros(len(self.tags.meters)), heat=np.zeros(len(self.power_nodes)),
                   leaks=np.zeros(len(self.gas_nodes)))  # fmt: skip
-        if self.sheets and self.sheets[-1].end == begin and self.watch is not None and self.day is not None:
+        if self.day is not None and self.day.until == since:
             day.first = self.day.last  # the day begins where the last one ended
         return day
 
@@ -343,7 +347,7 @@ class Accounts:
         if d is None or not d.scans:
             return None
         between = self._between(d, self.gas_terms), self._between(d, self.power_terms)
-        return Sheet(self.network.name, d.begin, d.begin + d.scans * SCAN, d.scans, d.held, self._gas(d),
+        return Sheet(self.network.name, d.since, d.until, d.scans, d.held, self._gas(d),
                      self._power_zones(d), between)  # fmt: skip
 
     @staticmethod

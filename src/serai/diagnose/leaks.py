@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -291,6 +291,7 @@ class Watch:
             "tags": list(self.moving.tags), "x": s.x.copy(), "u": s.u.copy(), "e": s.e.copy(), "b": s.b.copy(),
             "c": s.c.copy(), "age": s.age, "silent": s.silent.copy(), "recent": m.recent.copy(), "sums": m.sums.copy(),
             "open_sum": m.open_sum.copy(), "count": m.count, "dead": self.moving.dead.copy(),
+            "held": [asdict(f) for f in m.held],
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -299,7 +300,11 @@ class Watch:
         if not np.array_equal(self.signatures.alive, ~self.moving.dead):
             self._relay()
         self.memory = Memory(
-            np.array(saved["recent"]), np.array(saved["sums"]), np.array(saved["open_sum"]), int(saved["count"])
+            np.array(saved["recent"]),
+            np.array(saved["sums"]),
+            np.array(saved["open_sum"]),
+            int(saved["count"]),
+            [Finding(**{**f, "where": tuple(f["where"])}) for f in saved.get("held", [])],
         )
 
 

@@ -73,11 +73,29 @@ class Minutes:
         """Close and yield all scans that are open: nothing more will come."""
         yield from self._close(float("inf"))
 
+    def save(self) -> dict[str, Any]:
+        """Return the scans that are open, as lists; `restore` takes them."""
+        scans = [
+            [m, [[int(k), float(v[k]), int(t[k])] for k in np.flatnonzero(np.isfinite(v))]]
+            for m, (v, t) in self._open.items()
+        ]
+        return {"last": self.last, "mark": self._mark, "open": scans}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self.last, self._mark, self._open = int(saved["last"]), int(saved["mark"]), {}
+        for m, rows in saved["open"]:
+            values, times = self._scan(int(m))
+            for k, v, t in rows:
+                values[k], times[k] = v, t
+
+    def _scan(self, minute: int) -> tuple[Floats, NDArray[np.int64]]:
+        n = len(self.tags.meters)
+        return self._open.setdefault(minute, (np.full(n, np.nan), np.zeros(n, np.int64)))
+
     def _put(self, number: NDArray[np.intp], minute: NDArray[np.int64], time: NDArray[np.int64], value: Floats) -> None:
         for m in np.unique(minute).tolist():
-            values, times = self._open.setdefault(
-                m, (np.full(len(self.tags.meters), np.nan), np.zeros(len(self.tags.meters), np.int64))
-            )
+            values, times = self._scan(m)
             mine = np.flatnonzero(minute == m)
             mine = mine[np.argsort(time[mine], kind="stable")]
             newer = mine[time[mine] >= times[number[mine]]]
