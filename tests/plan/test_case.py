@@ -86,7 +86,9 @@ def test_all_mistakes_come_at_once(folder):
 
 def test_a_hub_that_no_gas_reaches_is_named(folder):
     change(folder, "links.csv", "East,North", "East,East")
-    with pytest.raises(CaseError, match="corridors.csv row 4, hub: no field feeds hub 'North' and no link leads to it"):
+    with pytest.raises(
+        CaseError, match=r"corridors\.csv row 4, hub: no field feeds hub 'North' and no link leads to it"
+    ):
         read_planning(folder)
 
 

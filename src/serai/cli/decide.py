@@ -4,46 +4,99 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serai.cli.command import Case, guarded
+from serai.cli.command import Case, guarded, progress
 
-Share = Annotated[
-    float | None, typer.Option("--max-share", help="Largest share of one route, transit state, market or bloc.")
-]
+if TYPE_CHECKING:
+    from serai.plan.plan import Plan
+    from serai.plan.replay import Replay
+
+TABLES = ("builds", "contracts", "flows", "shares", "concentration", "certificate", "n_minus_1", "inputs")
+Share = Annotated[float, typer.Option(help="Largest share of one route, transit state, market or bloc; 1 = no bound.")]
+Loss = Annotated[float, typer.Option(help="Largest share of revenue that a stop of any one may cost; 1 = no bound.")]
+Survive = Annotated[bool, typer.Option(help="Homes and firm sales survive the loss of any one piece.")]
+Checks = Annotated[bool, typer.Option(help="Replay, Monte Carlo, regret, smallest breaking sets, back-test.")]
 
 
 @guarded
 def plan(  # noqa: PLR0917 - each is an option of its own
     case: Case,
-    max_share: Share = None,
+    max_share: Share = 0.4,
+    max_loss: Loss = 0.5,
+    survive: Survive = True,
+    cover: Annotated[float, typer.Option(help="Share of firm sales that must stay deliverable.")] = 1.0,
     risk: Annotated[float, typer.Option(help="Weight of the mean of the worst tenth of futures, 0 to 1.")] = 0.0,
     futures: Annotated[int, typer.Option(help="Futures drawn.", min=1)] = 100,
-    seconds: Annotated[float, typer.Option(help="Time for the search.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Time for each search.")] = 60.0,
+    gap: Annotated[float, typer.Option(help="Gap at which a search ends, relative.")] = 1e-3,
+    rounds: Annotated[int, typer.Option(help="Times that the pipes may refuse it and it is made anew.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Of the futures.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder of the tables; a folder per case is made in it.")] = Path("out"),
+    checks: Checks = True,
+    mps: Annotated[bool, typer.Option("--mps", help="Write the whole program as an MPS file too.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of page and tables; a folder per case is made in it.")] = Path(
+        "out"
+    ),
 ) -> None:
-    """Plan exports that depend on nobody: builds, contracts, shares and the proof of the gap, as CSV tables."""
+    """Plan exports that depend on nobody: a page for a ministry, CSV tables, the proof of the gap."""
     from serai.plan.neutrality import Neutrality
-    from serai.plan.plan import plan as search
 
-    rule = Neutrality(max_share=max_share)
+    rule = Neutrality(
+        max_share=max_share if max_share < 1.0 else None,
+        max_loss=max_loss if max_loss < 1.0 else None,
+        survive="any one element" if survive else "",
+        cover=cover,
+    )
+    how = {"neutrality": rule, "risk": risk, "futures": futures, "seed": seed, "seconds": seconds, "gap": gap}
+    made = _made(case, rounds if checks else 0, how)
+    found = made[0][0]
+    typer.echo(repr(found).strip("<>"))
+    for row in found.builds.to_dict("records"):
+        typer.echo(f"  {row['decided']}  {row['project']:<26}{row['capacity']:>6g} bcm/y {row['capex']:>7,.0f} m USD")
+    typer.echo(f"contracts: {', '.join(found.contracts[found.contracts['signed']]['contract'])}")
+    folder = out / Path(found.problem.case.name).name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        getattr(found, name).to_csv(folder / f"plan_{name}.csv")
+    if mps:
+        typer.echo(f"written  {found.to_mps(folder / 'plan.mps')}")
+    _page(made, folder, checks=checks)
+
+
+def _made(case: str, rounds: int, how: dict[str, object]) -> list[tuple[Plan, Replay | None]]:
+    """Return plans and their replays, the last one first; without rounds there is one plan and no replay."""
 
     def told(value: float, bound: float) -> None:
         typer.echo(f"best {value:,.0f} million USD, none above {bound:,.0f}", err=True)
 
-    found = search(
-        case, neutrality=rule, risk=risk, futures=futures, seed=seed, seconds=seconds, progress=told
-    )  # fmt: skip
-    typer.echo(repr(found).strip("<>"))
-    for row in found.builds.to_dict("records"):
-        typer.echo(f"  {row['decided']}  {row['project']:<26}{row['capacity']:>6g} bcm/y {row['capex']:>7,.0f} m USD")
-    signed = found.contracts[found.contracts["signed"]]["contract"]
-    typer.echo(f"contracts: {', '.join(signed)}")
-    folder = out / Path(found.problem.case.name).name
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("builds", "contracts", "flows", "shares", "concentration", "certificate"):
-        getattr(found, name).to_csv(folder / f"plan_{name}.csv")
+    def refused(_: object, tried: object) -> None:
+        typer.echo(repr(tried).strip("<>"), err=True)
+
+    if rounds:
+        from serai.plan.carried import carried_plan
+
+        return list(carried_plan(case, rounds=rounds, told=refused, progress=told, **how))
+    from serai.plan.plan import plan as search
+
+    return [(search(case, progress=told, **how), None)]  # type: ignore[arg-type] # one keyword each
+
+
+def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool) -> None:
+    """Write the page, and the tables of what was asked of the plan."""
+    from serai.report.plan import Study, study_of, write_plan
+
+    if checks:
+        with progress("Checks") as bar:
+            study = study_of(made, bar)
+        for name in ("breaking", "backtest"):
+            getattr(study, name).to_csv(folder / f"plan_{name}.csv")
+        study.regret.regret.to_csv(folder / "plan_regret.csv")
+        study.monte_carlo.summary.to_csv(folder / "plan_monte_carlo.csv")
+        if study.replay is not None:
+            study.replay.table.to_csv(folder / "plan_replay.csv")
+    else:
+        study = Study(made[0][0])
     typer.echo(f"written  {folder}/plan_*.csv")
+    typer.echo(f"written  {write_plan(study, folder / 'plan.html')}")

@@ -79,7 +79,7 @@ def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None)
     base = left(sure, plan.solved.decisions, [[]], years=y)
     room = plan.solved.decisions.booked[:, y] * plan.problem.days
     used = np.where(room > 0.0, base.carried[0, 0] / np.maximum(room, 1e-9), 0.0)  # share of each corridor, (C, Q)
-    sold = history(case)
+    volume, revenue, largest = (history(case)[c].to_dict() for c in ("volume", "revenue", "share"))
     biggest, shut = _largest(plan, int(y[0]))
     rows = []
     for past in years:
@@ -92,15 +92,14 @@ def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None)
             open_[:, y[0]] = np.where((share < 1.0).any(axis=1)[:, None], used * _by_season(case, share), 1.0)
             found = left(sure, plan.solved.decisions, [[]], years=y, available=open_)
             tests.append(1.0 - float(found.revenue[0, 0] / base.revenue[0, 0]))
-        before = sold[sold.index < past].iloc[-1] if (sold.index < past).any() else None
-        now = sold.loc[past] if past in sold.index else None
-        told = before is not None and now is not None
+        earlier = [year for year in volume if year < past]
+        before, told = (max(earlier) if earlier else 0), bool(earlier) and past in volume
         rows.append({
             "year": past, "events": "; ".join(c.event for c in cuts_of(case, past)),
-            "history_before": before["volume"] if told else np.nan,
-            "history_lost": 1.0 - now["volume"] / before["volume"] if told else np.nan,
-            "history_revenue_lost": 1.0 - now["revenue"] / before["revenue"] if told else np.nan,
-            "history_largest": before["share"] if told else np.nan,
+            "history_before": volume[before] if told else np.nan,
+            "history_lost": 1.0 - volume[past] / volume[before] if told else np.nan,
+            "history_revenue_lost": 1.0 - revenue[past] / revenue[before] if told else np.nan,
+            "history_largest": largest[before] if told else np.nan,
             "plan_before": float(base.revenue[0, 0]), "same_corridors": tests[0], "same_rank": tests[1],
             "neighbour": biggest,
         })  # fmt: skip

@@ -93,9 +93,7 @@ def conflicts(problem: Problem, rule: Neutrality) -> list[Conflict]:
     return out
 
 
-def _irreducible(  # noqa: PLR0917 - one stress test
-    p: Problem, at: Decisions, lost: Element | None, y: int, need: float, *, peak: bool
-) -> list[str]:
+def _irreducible(p: Problem, at: Decisions, lost: Element | None, y: int, need: float, *, peak: bool) -> list[str]:
     """Delete bounds one by one for as long as the test still fails; return those that stay."""
     arcs, case = p.arcs, p.case
     capacity = stands(p, at, [[lost] if lost else []])[0, y]
@@ -108,8 +106,11 @@ def _irreducible(  # noqa: PLR0917 - one stress test
         *((f"output of the fields of {h}", arcs.field[i], np.inf) for i, h in enumerate(case.hubs)),
         *((f"{'peak ' if peak else ''}demand of {h}", arcs.home[i], 0.0) for i, h in enumerate(case.hubs)),
     ]
+    gone = lost.name if lost and lost.lost >= 1.0 else ""  # its own capacity is what the test takes away
     kept = []
     for name, places, free in groups:
+        if name in (f"capacity of corridor {gone}", f"capacity of link {gone}"):
+            continue
         before = capacity[places].copy()
         capacity[places] = free
         if not _fails(p, capacity, need):

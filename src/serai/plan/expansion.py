@@ -67,6 +67,22 @@ def expanded(network: Network, problem: Problem, at: Decisions, y: int) -> Netwo
     return _fields(network, problem, at, y)
 
 
+def turned(network: Network, case: PlanningCase, links: Iterable[str]) -> tuple[Network, list[str]]:
+    """Turn the stations and regulators of some trunk lines round, for gas that comes back; return which were."""
+    names = {n for u in case.uses if u.planned in set(links) for n in u.elements}
+    found: list[str] = []
+    for kind in ("compressors", "control_valves"):
+        t = network[kind]
+        swap = np.array([n in names for n in t.names], dtype=bool)
+        if swap.any():
+            one, two = t["from_node"], t["to_node"]
+            ends = {"from_node": np.where(swap, two, one), "to_node": np.where(swap, one, two)}
+            network = network.with_tables(**{kind: t.replace(**ends)})
+            active = set(network.active(kind).names)
+            found += [n for n, s in zip(t.names, swap, strict=True) if s and n in active]
+    return network, found
+
+
 def waiting(problem: Problem, at: Decisions, y: int) -> list[str]:
     """Return the stations that a project would open and that no built one has opened by year y."""
     case = problem.case
@@ -185,7 +201,7 @@ def hubs_of(network: Network, case: PlanningCase) -> dict[str, str]:
     return found
 
 
-def day_knowns(
+def day_knowns(  # noqa: PLR0917 - a day of a plan on a network
     network: Network, problem: Problem, at: Decisions, y: int, day: Day, plants: Mapping[str, float]
 ) -> list[Known]:
     """Return what a day of the plan makes known: withdrawals of borders and homes, output of fields.

@@ -184,13 +184,13 @@ class _Written:
         for i, x in enumerate(case.links):
             for name, flow in (("forth", forth), ("back", back)):
                 rows = flow.sel(link=x.name, drop=True) - self._built(p.adds("links")[i]) * (days * float(links[i]))
-                most = self._array(np.full(len(p.years), x.capacity * links[i]), "year") * days
+                most = self._array(np.full(len(p.years), x.capacity * float(links[i])), "year") * days
                 m.add_constraints(rows <= most, name=f"{tag}{name} over {x.name}")
         if limit is not None:
             self._limits(tag, pair, limit, g, of)
         return {"corridor": corridor, "field": field, "unserved": unserved, "sold": pair}
 
-    def _limits(self, tag: str, pair: Any, limit: Floats, g: Floats, of: Any) -> None:  # noqa: PLR0917 - of one group
+    def _limits(self, tag: str, pair: Any, limit: Floats, g: NDArray[np.int64], of: Any) -> None:
         """Nothing is sold beyond what is nominated, and nothing under a contract that is not signed."""
         for j, name in enumerate(self.p.sales):
             sold = pair.isel(pair=np.flatnonzero(g == j)).sum("pair")
@@ -237,7 +237,7 @@ class _Written:
             limit = rule.shares.get(d.dimension)
             if limit is None or limit >= 1.0:
                 continue
-            factor = self._array(d.ways[way] - limit, "pair")
+            factor = self._array(np.asarray(d.ways[way] - limit), "pair")
             for measure, worth in (("volume", prob), ("revenue", self.revenue)):
                 if measure in rule.measures:
                     rows = (self.sold * (worth * factor)).sum(["pair", "future"]).isel(year=late)

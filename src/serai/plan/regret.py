@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,9 +75,9 @@ def fixed(problem: Problem, projects: Sequence[str] = (), contracts: Sequence[st
     for name in projects:
         i = names.index(name)
         x[i] = np.maximum.accumulate(problem.allowed[i])
-    for p, row in zip(case.projects, x, strict=True):
+    for i, p in enumerate(case.projects):
         if p.after and p.name in projects:
-            row *= x[names.index(p.after)]  # a stage waits for the one before it
+            x[i] *= x[names.index(p.after)]  # a stage waits for the one before it
     for name in contracts:
         u[problem.open_contracts[open_.index(name)]] = 1.0
     return Decisions(x, u, capacities(problem, x)[2])
@@ -105,10 +106,10 @@ def families(case: PlanningCase) -> dict[str, Family]:
         "cold winters": lambda _, s: replace(s, home=s.home * 1.1),
     }
     for bloc in dict.fromkeys(c.bloc for c in case.corridors):
-        found[f"{bloc} closed"] = lambda c, s, bloc=bloc: _closed(c, s, bloc)
+        found[f"{bloc} closed"] = partial(_closed, bloc=bloc)
     largest = max(case.contracts, key=lambda g: g.quantity * (g.option == "signed"), default=None)
     if largest is not None:
-        found[f"{largest.market} takes half"] = lambda c, s: _half(c, s, largest.market)
+        found[f"{largest.market} takes half"] = partial(_half, market=largest.market)
     return found
 
 

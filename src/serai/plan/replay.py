@@ -24,8 +24,9 @@ from serai.dispatch.limits import ranges
 from serai.dispatch.objective import Objective
 from serai.dispatch.sequence import Task, sequence
 from serai.errors import SeraiError
+from serai.known import Known
 from serai.network import read
-from serai.plan.expansion import BCM, Day, checked, day_knowns, expanded, hubs_of, planned_of, waiting
+from serai.plan.expansion import BCM, Day, checked, day_knowns, expanded, hubs_of, planned_of, turned, waiting
 from serai.plan.montecarlo import operate, rule_of
 from serai.plan.value import standing
 from serai.simulate.steady import steady
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from serai.dispatch.sequence import Found
-    from serai.known import Known
     from serai.network import Network
     from serai.plan.case import Corridor, Link, PlanningCase
     from serai.plan.made import Made
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 CHOSEN = ("stations", "control valves", "pressures")
 SECONDS = 20.0  # for one day
-STARTS = (0.3, 0.8, 0.0)  # shares of the exports from which the search begins, in turn
+STARTS = (0.3, 0.6, 0.0)  # shares of the exports from which the search begins, in turn
 SHORT = 2e-3  # of the exports asked: less than this lacking is carried
+ALL_OPEN = 0.999  # share of a corridor: below it something is stopped
 TERMINAL = ("delivered", "withdrawal", "supplied")
 UNITS = {"pressure": ("bara", 1e-5), "inlet_pressure": ("bara", 1e-5), "outlet_pressure": ("bara", 1e-5),
          "power": ("MW", 1e-6), "flow": ("kg/s", 1.0), "supplied": ("kg/s", -1.0), "ratio": ("", 1.0)}  # fmt: skip
@@ -58,7 +59,7 @@ class Trial:
     carried    all that is asked; every law and limit holds
     mismatch   of the laws at the state found, recomputed outside the search (nan where no state keeps the limits)
     element, quantity, side, limit, unit   of the limit that holds the exports back most
-    short      corridor -> what of it cannot be delivered [bcm/y]
+    short      corridor -> what of it cannot be delivered [bcm/y];  why = in words, where no state could be looked for
     """
 
     year: int
@@ -73,6 +74,7 @@ class Trial:
     unit: str = ""
     mismatch: float = nan
     short: tuple[tuple[str, float], ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,14 @@ class Stage:
         return net, plants
 
     def busiest(self, y: int, q: int) -> Day:
-        """Return the day of the future that exports most in a year and season."""
+        """Return the day of the future that exports most in a year and season, of those in which nothing is stopped.
+
+        A stop sends gas other ways and is what N-1 and stress tests ask about; where every future has one, all count.
+        """
         p = self.plan.problem
-        s, days = int(np.argmax(self.sold.by_corridor[:, :, y, q].sum(axis=0))), p.days[q]
+        whole = self.sold.by_corridor[:, :, y, q].sum(axis=0)
+        calm = (p.scenarios.available[:, :, y, q] > ALL_OPEN).all(axis=0)
+        s, days = int(np.argmax(np.where(calm, whole, -1.0) if calm.any() else whole)), p.days[q]
         flows = (self.sold.by_corridor[:, s, y, q], self.sold.produced[:, s, y, q], p.scenarios.home[:, s, y, q])
         return Day(*(v / days for v in flows))
 
@@ -212,14 +219,16 @@ class Stage:
         p, at = self.plan.problem, self.plan.solved.decisions
         season = p.case.settings.seasons[q]
         base, plants = self.days[season.winter]
-        net = expanded(base, p, at, y)
+        net, round_ = turned(expanded(base, p, at, y), p.case, self._reversed(day))
         told = Trial(int(p.years[y]), season.name, float(day.corridors.sum()), 0.0, carried=False)
         borders = [c for c in dict.fromkeys(c.offtake for c in p.case.corridors) if c in net.active("offtakes")]
         try:
-            run = _Run(net, day_knowns(net, p, at, y, day, plants), borders, waiting(p, at, y))
+            known = [*day_knowns(net, p, at, y, day, plants), *(Known("open", n, 1.0, source="plan") for n in round_)]
+            run = _Run(net, known, borders, waiting(p, at, y))
             found = run.best()
         except SeraiError as error:
-            return replace(told, element=", ".join(getattr(error, "elements", ())[:1]), quantity=str(error))
+            named = [*getattr(error, "elements", ()), *getattr(error, "missing", ())]
+            return replace(told, element=named[0] if named else "", quantity="no state", why=str(error))
         held = self._held(told, found)
         if not found.feasible:
             return held
@@ -228,6 +237,10 @@ class Stage:
         carried = told.asked - delivered <= SHORT * max(1.0, told.asked)
         result = replace(told if carried else held, delivered=delivered, carried=carried, short=lacks)
         return replace(result, mismatch=run.mismatch(found))
+
+    def _reversed(self, day: Day) -> list[str]:
+        """Return the trunk lines that a day runs from their far hub to the near one."""
+        return [x.name for x in self.plan.problem.case.links if self._through(x, day) < -SHORT]
 
     def _held(self, told: Trial, found: Found) -> Trial:
         """Name what holds the exports back: a limit that no state keeps, or the one with the largest multiplier."""
@@ -248,13 +261,14 @@ class Stage:
     def _short(self, lacking: dict[str, float], day: Day) -> tuple[tuple[str, float], ...]:
         """Share what a border lacks among its corridors, the cheapest first, [bcm/y]."""
         case, found = self.plan.problem.case, []
-        for offtake, lacks in lacking.items():
+        for offtake, whole in lacking.items():
             mine = [i for i, c in enumerate(case.corridors) if c.offtake == offtake]
-            for i in sorted(mine, key=lambda i: self._netback(i)):
-                part = min(lacks, float(day.corridors[i]))
+            left = whole
+            for i in sorted(mine, key=self._netback):
+                part = min(left, float(day.corridors[i]))
                 if part > 0.0:
                     found.append((case.corridors[i].name, part))
-                lacks -= part
+                left -= part
         return tuple(found)
 
     def _netback(self, corridor: int) -> float:
@@ -306,7 +320,7 @@ class _Run:
         freed = released(network, given, (*CHOSEN, *network.active("supplies").names, *borders), keep=waits)
         self.chosen = choices(self.system, freed)
         self.out = {c.element: c for c in self.chosen if c.known.quantity == "withdrawal"}
-        self.fixed = without(self.system.fix(), self.chosen)
+        self.fixed = without(self.system, self.system.fix(), self.chosen)
         self.start = Closed(self.system, self.system.fix()).x.copy()
         self.before = {c.column: float(self.start[c.column]) for c in self.chosen}
 
@@ -330,7 +344,8 @@ class _Run:
                 -best.value,
             ):
                 best = found
-            if best.feasible and sum(self.lacking(best).values()) <= SHORT:
+            enough = best.feasible and sum(self.lacking(best).values()) <= SHORT
+            if enough or (best.feasible and best.reason == "optimal"):
                 break
         assert best is not None  # noqa: S101 - there is a start
         return best

@@ -2,8 +2,8 @@
 """Planning tables as rows: one dataclass for a kind of row, one CSV file, every mistake with its row and column.
 
 A header is the field's name and its unit: `capacity_bcm_per_year`. Inside, volumes are bcm, rates bcm a year, money
-million USD of the base year, prices USD per 1,000 m3, power MW. One USD per 1,000 m3 is one million USD per bcm, so that prices
-times volumes need no factor.
+million USD of the base year, prices USD per 1,000 m3, power MW. One USD per 1,000 m3 is one million USD per bcm, so
+that prices times volumes need no factor.
 """
 
 from __future__ import annotations
