@@ -92,7 +92,7 @@ def of_leak(net, recording, course, told):
 
 def of_other(name, recording, told):
     """Return whether the kind is told after it began, and nothing before."""
-    labels = [x for x in recording.truth.labels if x.kind not in ("status",)]
+    labels = [x for x in recording.truth.labels if x.kind != "status"]
     begun = recording.start + min(x.begin for x in labels)
     wanted = KINDS[name]
     right = [x for x in told if x.kind == wanted or any(k == wanted for k, _ in x.suspects)]

@@ -289,6 +289,7 @@ def _machines(system: System, x: Floats, absent: Absent | None) -> Many:
     gas = net.gas
     for stamp in system.equations.stamps_of("compression"):
         p1, r, m, W = (x[..., k] for k in stamp.columns)
+        r = np.where(r > 0.0, r, np.nan)  # a state without a ratio has no mismatch that could be small
         over_z = sum(stamp.get(f"b{k + 1}") * np.abs(p1) ** k for k in range(5))
         k = gas.heat_capacity_ratio
         head = stamp.get("RT") / over_z * k / (k - 1.0) * (r ** ((k - 1.0) / k) - 1.0)
