@@ -97,6 +97,15 @@ class GasSight:
         s = self.moving.state
         return self._seen(time, 0, s.x, s.u, s.e)
 
+    def state(self, seen: GasSeen) -> dict[str, dict[str, float]]:
+        """Return pressures [Pa] of all nodes and flows [kg/s] of pipes, one scan on: quantity -> element -> value."""
+        found: dict[str, dict[str, float]] = {"pressure": {}, "flow": {}}
+        pipes = set(self.moving.pipes.pipes)
+        for (quantity, name), value in zip(self.keys, seen.after.tolist(), strict=True):
+            if quantity == "pressure" or (quantity == "flow" and name in pipes):
+                found[quantity][name] = value
+        return found
+
     def further(self, seen: GasSeen) -> GasSeen:
         """Return the prediction one scan on: no readings came."""
         return self._seen(seen.time + self.scan, seen.steps + 1, seen.x, seen.u, seen.e)

@@ -128,6 +128,7 @@ async def live(
                 links=collector, processes=_processes(place.folder), history=Stored(store, collector), store=store,
                 archive=place.history,
                 folder=place.folder, send=collector, writes=writes, slow=Slow(),
+                plan=place.folder.parent / "plan" / "plan.json",
             )  # fmt: skip
             twin = Twin(loop, around)
             async with Server(twin, place.socket):
@@ -194,7 +195,11 @@ async def beats(twin: Twin) -> None:
     period = twin.loop.settings.period
     due = running.time()
     while True:
-        await twin.beat(twin.around.now())
+        try:
+            await twin.beat(twin.around.now())
+        except Exception:
+            twin.loop.counts.add("beats that failed")
+            log.exception("a beat failed; the next one is tried")
         due += period
         late = running.time() - due
         twin.behind = max(0.0, late)

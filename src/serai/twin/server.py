@@ -15,6 +15,7 @@ import structlog
 
 from serai.errors import SeraiError
 from serai.twin.desk import ASKED, Refused
+from serai.twin.told import finite
 from serai.twin.wire import ASKED_AT_MOST, pack, receive
 
 if TYPE_CHECKING:
@@ -173,7 +174,10 @@ class _Client:
             await self._send({"event": [event.sequence, event.kind, event.data]})
 
     async def _send(self, message: Any) -> None:
-        frame = pack(message)
+        try:
+            frame = pack(message)
+        except ValueError:  # nan or infinity slipped through: said as not known rather than not at all
+            frame = pack(finite(message))
         async with self._writing, asyncio.timeout(PATIENCE):
             self._writer.write(frame)
             await self._writer.drain()

@@ -45,12 +45,16 @@ EXCEEDED = 1e-4  # relative: a set-point on its own limit does not break it
 
 @dataclass(frozen=True)
 class Present:
-    """What is known of now: local hour, and what offtakes and loads draw [SI] by (quantity, element)."""
+    """What is known of now: local hour, and what offtakes and loads draw [SI] by (quantity, element).
+
+    state  pressures [Pa] of nodes and flows [kg/s] of pipes: quantity -> element -> value; None = not known
+    """
 
     network: Network
     hour: float
     time: float
     drawn: Mapping[tuple[str, str], float]
+    state: Mapping[str, Mapping[str, float]] | None = None
 
     def series(self, hours: float) -> list[Series]:
         """Return what will be drawn: profiles in the proportion of now, on the hour."""
@@ -73,16 +77,29 @@ class Present:
 
 
 def look_ahead(present: Present) -> dict[str, Any]:
-    """Return an Ahead: the day to come from what is drawn now, and the limits that it reaches."""
-    from serai.simulate import transient  # noqa: PLC0415 - in the process that needs it
+    """Return an Ahead: the day to come from the live state, the limits it reaches, how long losses are outlived."""
+    from serai.simulate.ahead import ahead  # noqa: PLC0415 - in the process that needs it
 
-    result = transient(present.network, hours=HOURS, step=STEP, knowns=present.series(HOURS), start_hour=present.hour)
-    reached = reach(present, result)
+    seen = ahead(
+        present.network, present.state, hours=HOURS, step=STEP, knowns=present.series(HOURS), start_hour=present.hour
+    )
+    reached = [
+        _reached(present, (NAMES.get(b.quantity, b.quantity), b.element), (b.limit, b.value), b.time)
+        for b in seen.reached
+    ]
     keys = [("linepack_total", ""), *((r["quantity"], r["name"]) for r in reached[:8])]
+    survival = [
+        {"lost": ident(present.network, s.lost), "status": s.status, "reason": s.reason,
+         "hours": round(s.hours, 2) if np.isfinite(s.time) else None,
+         "first": ident(present.network, s.first.element) if s.first is not None else None}
+        for s in seen.survival
+    ]  # fmt: skip
     return {
-        "from": iso(present.time), "made": iso(time()), "hours": HOURS,
-        "series": [_course(present, result, *key) for key in dict.fromkeys(keys)], "reached": reached, "survival": [],
-        "basis": "profiles of the day in the proportion of what is drawn now; set-points of the case",
+        "from": iso(present.time), "made": iso(time()), "hours": round(seen.hours, 2), "stopped": seen.stopped,
+        "series": [c for key in dict.fromkeys(keys) if (c := _course(present, seen.result, *key)) is not None],
+        "reached": reached, "survival": survival, "mismatch": seen.result.mismatch,
+        "basis": "from the estimated pressures and flows; profiles of the day in the proportion of what is drawn now; "
+                 "set-points of the case",
     }  # fmt: skip
 
 
@@ -120,12 +137,15 @@ def _reached(present: Present, key: tuple[str, str], values: tuple[float, float]
             "words": {"key": "ahead.reached", "parameters": said}}  # fmt: skip
 
 
-def _course(present: Present, result: Result, quantity: str, where: str) -> dict[str, Any]:
+def _course(present: Present, result: Result, quantity: str, where: str) -> dict[str, Any] | None:
+    """Return the course of one quantity; None where the result holds no array of it (pressures before a station)."""
     d, density = result.dataset, present.network.gas.standard_density
     variable = {v: k for k, v in NAMES.items()}.get(quantity, quantity)
     if quantity == "linepack_total":
         unit, values = "million_m3", np.asarray(d[variable].values, float) / density / 1e6
         limits = (float("nan"), float("nan"))
+    elif variable not in d or where not in d[variable].indexes.get(str(d[variable].dims[-1]), ()):
+        return None
     else:
         array = d[variable]
         values = np.asarray(array.sel({array.dims[-1]: where}).values, float)

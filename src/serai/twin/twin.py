@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time as clock
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from serai import errors
 from serai.alarms import Alarms, Rationale, rationale
 from serai.alarms.feeds import of_ahead, of_findings, of_health, of_quality
 from serai.alarms.view import iso
+from serai.audit import ShiftLog, signing_key
 from serai.system import override
 from serai.telemetry.readings import MICROSECONDS, Quality
 from serai.twin import told
@@ -27,7 +29,6 @@ from serai.twin.events import Events
 from serai.twin.health import History, Links, Seen, healthy, stored
 from serai.twin.latest import NEVER
 from serai.twin.layout import WORDS
-from serai.twin.shiftlog import ShiftLog
 from serai.twin.slow import Present, Slow, look_ahead, lose_each, try_command
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
     from serai.telemetry.collect import Seen as LinksSeen
     from serai.twin.archive import Stores
     from serai.twin.commands import Sends
-    from serai.twin.desk import Event, EventKind
+    from serai.twin.desk import Event, EventKind, Reason
     from serai.twin.loop import Known, Loop
 
 T = TypeVar("T")
 ALL_DATA = 5  # beats between two looks at the quality of every tag
 HEALTH = 2  # beats between two looks at links and processes
 SLOWLY = 300.0  # s between two look-aheads, and between two rounds of single losses
+STANDS = 0.05  # kg/s below which a station or field stands still
 FIGURES = 28 * 86400.0  # s over which alarm figures are taken
 MOST = 10_000  # rows of any list
 
@@ -57,7 +59,7 @@ class Around:
     links    how the sources do;  history  how the store does;  store  takes estimates
     archive  place of the history, to read from;  folder  of the journals of alarms and shift log
     send     way of commands to the field; writes: whether they are switched on
-    slow     process for slow questions
+    slow     process for slow questions;  plan  file of the plan that was computed last
     now      present time [s since 1970 UTC]
     """
 
@@ -69,6 +71,7 @@ class Around:
     send: Sends | None = None
     writes: bool = False
     slow: Slow | None = None
+    plan: Path | None = None
     now: Callable[[], float] = clock.time
     processes: Callable[[], list[Plain]] = field(default=list)
 
@@ -89,7 +92,7 @@ class Twin:
         self.alarms_kept = Alarms(own, loop.network, folder / "alarms.sqlite" if folder else None)
         self._limited = list(loop.layout.place)
         self.alarms_kept.watch(self._limited)
-        self.shift = ShiftLog(folder / "shift.sqlite" if folder else None)
+        self.shift = self._shift_log(folder)
         self.given = Commands(loop.network, send=self.around.send, writes=self.around.writes)
         self.recorder = Recorder(loop.layout, self.begun)
         self.past = Archive(self.around.archive, loop.layout) if self.around.archive else None
@@ -103,6 +106,16 @@ class Twin:
             loop.shown = self.shown
         self.behind = 0.0
         self.links: LinksSeen | None = None
+
+    def _shift_log(self, folder: Path | None) -> ShiftLog | None:
+        """Open the shift log; where it was tampered with the twin runs all the same, and says so."""
+        if folder is None:
+            return None
+        try:
+            return ShiftLog(folder / "shift.jsonl", signing_key(folder / "shift.pem"))
+        except (errors.SeraiError, OSError) as error:
+            self.loop.trouble["shift log"] = str(error)
+            return None
 
     # ---------------------------------------------------------------------------------------------------------- beat
 
@@ -169,8 +182,21 @@ class Twin:
         if known.beat % ALL_DATA == 0:
             quality = self.loop.latest.quality_at(round(now * MICROSECONDS))
             caused += a.report("data", now, of_quality(self._signals, quality.tolist(), {}))
+            caused += self._plants(known)
         if known.beat % HEALTH == 0:
             caused += a.report("solver", now, of_health({**self._health(), "estimates": self._estimates(now)}))
+        return caused
+
+    def _plants(self, known: Known) -> list[Any]:
+        """Tell which stations and fields stand still: their own alarms are then suppressed by design."""
+        caused: list[Any] = []
+        lo = self.loop.layout
+        for kind, quantity in (("compressors", "flow"), ("supplies", "supply")):
+            for name in self.loop.network.active(kind).names:
+                k = lo.place.get((quantity, name), -1)
+                if k >= 0 and isfinite(known.estimate[k]):
+                    running = abs(known.estimate[k]) > STANDS
+                    caused += self.alarms_kept.plant(name, known.time, running=bool(running))
         return caused
 
     def _estimates(self, now: float) -> dict[str, Plain]:
@@ -217,7 +243,8 @@ class Twin:
                     k = loop.layout.place.get((quantity, name))
                     if k is not None and isfinite(known.estimate[k]):
                         drawn[quantity, name] = float(known.estimate[k])
-        return Present(loop.network, (now / 3600.0 + loop.network.utc_offset) % 24.0, now, drawn)
+        state = loop.gas_sight.state(loop.gas) if loop.gas_sight is not None and loop.gas is not None else None
+        return Present(loop.network, (now / 3600.0 + loop.network.utc_offset) % 24.0, now, drawn, state)
 
     def _ask_slowly(self, now: float) -> None:
         slow = self.around.slow
@@ -344,7 +371,15 @@ class Twin:
 
     async def plan(self) -> Plain:
         """See `Desk`."""
-        raise Refused("not-ready", "no plan was computed here", "Compute one with `serai plan`")
+        path = self.around.plan
+        try:
+            found: Plain = json.loads(await asyncio.to_thread(path.read_text, "utf-8")) if path is not None else {}
+        except (OSError, ValueError):
+            found = {}
+        if not found:
+            raise Refused("not-ready", "no plan was computed here", "Compute one with `serai plan`")
+        shown: Plain = told.finite(found)
+        return shown
 
     async def sheets(self, day: str | None = None) -> Plain:
         """See `Desk`."""
@@ -408,7 +443,7 @@ class Twin:
         shown: Plain = told.finite(figures.shown())
         return shown
 
-    async def _act(self, action: Callable[[], T]) -> T:
+    async def _act(self, action: Callable[[], T], *, wrong: Reason = "conflict") -> T:
         try:
             return await asyncio.to_thread(action)
         except errors.UnknownName as error:
@@ -416,7 +451,7 @@ class Twin:
         except errors.NotStored as error:
             raise Refused("unavailable", str(error), "Nothing was changed; try again") from None
         except errors.Refused as error:
-            raise Refused("conflict", str(error), "") from None
+            raise Refused(wrong, str(error), "") from None
 
     async def _changed(self, action: Callable[[], Alarm]) -> Plain:
         """Do what a person asks of an alarm, publish what follows from it, return the alarm."""
@@ -468,15 +503,25 @@ class Twin:
 
     async def write(self, text: str, who: str, subject: str = "") -> Plain:
         """See `Desk`."""
-        entry = await asyncio.to_thread(self.shift.write, self.around.now(), who, text, subject)
+        log = self._log()
+        now = self.around.now()
+        record = await self._act(lambda: log.write(text, who=who, subject=subject, time=now), wrong="invalid")
+        entry = {"id": record.n, "time": record.time, "who": record.who, **record.about}
         self.tell("log", entry)
         return entry
 
     async def log(self, start: str | None = None, end: str | None = None, limit: int = 1000) -> list[Plain]:
         """See `Desk`."""
-        begin = moment(start) if start else -1e12
-        last = moment(end) if end else 1e12
-        return await asyncio.to_thread(self.shift.entries, begin, last, min(limit, MOST))
+        log = self._log()
+        begin = moment(start) if start else -inf
+        last = moment(end) if end else inf
+        found = await self._act(lambda: log.entries(begin, last, min(limit, MOST)))
+        return [{"id": e["n"], **{k: v for k, v in e.items() if k != "n"}} for e in reversed(found)]
+
+    def _log(self) -> ShiftLog:
+        if self.shift is None:
+            raise Refused("unavailable", self.loop.trouble.get("shift log") or "this twin keeps no shift log", "")
+        return self.shift
 
     # ---------------------------------------------------------------------------------------------- commands
 
@@ -524,7 +569,8 @@ class Twin:
             self.around.slow.close()
         self.loop.close()
         self.alarms_kept.close()
-        self.shift.close()
+        if self.shift is not None:
+            self.shift.close()
         if self.past is not None:
             self.past.close()
 
