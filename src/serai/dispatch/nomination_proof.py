@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from serai.dispatch.nomination_rows import Rows
 
 MOST = 8  # limits among which the needed ones are searched
+BALANCE = 1e-6  # of the total: what the swing takes
 DUAL = 1e-7  # a multiplier that says something
 Named = tuple[str, str, float]
 
@@ -87,15 +88,12 @@ def flow_proof(task: Task) -> Proof | None:
             high += task.total
         p.row(terms, low, high)
     found = p.solve()
-    if not len(found.x) or found.bound <= 1e-4 * task.total:
+    if not len(found.x) or found.bound <= 2.0 * BALANCE * task.total:
         return None
     named = tuple((name, side, limit) for x, name, side, limit in excess if found.x[x] > 1e-6 * task.total)
     told = "; ".join(f"{n} {'at least' if s == 'low' else 'at most'} {v:.6g} kg/s" for n, s, v in named)
     reason = f"the flow limits leave no way: together they would have to give {found.bound:.4g} kg/s; {told}"
     return Proof(found.bound, named, irreducible=False, reason=reason)
-
-
-BALANCE = 1e-6  # of the total: what the swing takes
 
 
 def _named(rows: Rows, found: Answer) -> tuple[Named, ...]:

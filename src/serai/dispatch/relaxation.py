@@ -90,11 +90,12 @@ class Relaxation:
         if len(c):
             at = {name: k for k, name in enumerate(t.names)}
             inlet = [at[str(n)] for n in c["from_node"]]
-            # a limit may be broken by the widest step: what a machine can do must hold there too
-            low = np.maximum(np.fmax(t.low[inlet], c["pressure_in_min"]) - STEPS[-1] * BAR, BAR)
-            hard = np.fmax(t.low[inlet], c["pressure_in_min"])
-            self.wide = envelopes(t.network, t.fluid, low, t.high[inlet] + STEPS[-1] * BAR, t.kappa)
+            hard = np.fmax(t.low[inlet], c["pressure_in_min"]) - c["pressure_loss_in"]
+            hard = np.where(c["drag_factor_in"] > 0.0, BAR, np.maximum(hard, BAR))  # machines stand behind the losses
             self.hard = envelopes(t.network, t.fluid, hard, t.high[inlet], t.kappa)
+            # a limit may be broken by the widest step: what a machine can do must hold there too
+            low = np.maximum(hard - STEPS[-1] * BAR, BAR)
+            self.wide = envelopes(t.network, t.fluid, low, t.high[inlet] + STEPS[-1] * BAR, t.kappa)
         else:
             self.wide = self.hard = {}
 
