@@ -152,3 +152,13 @@ def test_what_makes_no_sense_is_refused_in_words(asked, error, text):
 
 def test_a_callable_package():
     assert sr.dispatch.__name__ == "serai.dispatch" or callable(sr.dispatch)
+
+
+def test_one_quantity_asked_two_ways_is_the_conflict():
+    """The gate's own highest pressure is 56 bar; 58 are asked."""
+    net = sr.read("turkmenistan")
+    found = dispatch(net, choose=GAS, bounds={("pressure", "Garabogaz Gate"): (58e5, np.inf)}, seconds=20)
+    assert [(b.element, b.side, b.limit) for b in found.conflict] == [
+        ("Garabogaz Gate", "low", 58e5),
+        ("Garabogaz Gate", "high", 56e5),
+    ]

@@ -45,6 +45,7 @@ class Ask:
     seconds: float = 120.0
     accuracy: float = 1e-7
     told: Callable[[float, float], None] | None = None
+    starts: int = 1
 
     def terminal_bounds(self) -> dict[tuple[str, str], tuple[float, float]]:
         """Return the bounds on supplies and deliveries."""

@@ -45,6 +45,11 @@ def conflict(at: Point, limits: Limits) -> list[tuple[str, int]]:
 
     An empty list: the linearised limits can hold together, so the conflict is one of the curved laws.
     """
+    crossed = np.flatnonzero(
+        np.concatenate([limits.low, limits.row_low]) > np.concatenate([limits.high, limits.row_high])
+    )
+    if len(crossed):  # one quantity is asked to be above what it must be below
+        return [(side, int(crossed[0])) for side in ("low", "high")]
     suspects: list[tuple[str, int]] = []
     for box in BOXES:
         lp = _Filter(at, limits, box)

@@ -141,6 +141,7 @@ def dispatch(
     linepack: str = "as before",
     seconds: float = 120.0,
     accuracy: float = 1e-7,
+    starts: int = 1,
     told: Callable[[float, float], None] | None = None,
 ) -> Dispatch:
     """Choose set-points at least fuel, losses or cost, such that the exact laws and every limit hold.
@@ -167,6 +168,8 @@ def dispatch(
                 "as at start"; "free"
     seconds     time for the search; the best state so far is then confirmed and returned
     accuracy    relative gain below which a move is not worth it
+    starts      states from which a steady search begins, 4 at most: the set-points at hand, then every control at the
+                low end, the middle and the high end of its range. Where no feasible state was found all are tried
     told        called with the objective and the sum of violations after every accepted move
 
     Raises what `steady` raises for Knowns that do not fit, SeraiError for missing or concave costs, UnknownName. An
@@ -175,7 +178,7 @@ def dispatch(
     began = time.perf_counter()
     ask = Ask(
         network, tuple(knowns), _groups(network, choose), objective, dict(costs or {}), dict(bounds or {}),
-        dict(ramps or {}), line_limit, cell, seconds, accuracy, told,
+        dict(ramps or {}), line_limit, cell, seconds, accuracy, told, starts,
     )  # fmt: skip
     if objective not in (*goals.GOALS, "nothing"):
         msg = f"objective {objective!r}: choose {', '.join(goals.GOALS)} or nothing"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from serai.dispatch.ask import Ask, Plan, task
 from serai.dispatch.choices import BY_KNOWN, BY_RATIO, Choice, choices, controls, released, setpoints, without
 from serai.dispatch.horizon import Horizon
-from serai.dispatch.sequence import Found, sequence
+from serai.dispatch.sequence import Found, Task, sequence
 from serai.errors import NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
 from serai.known import Known
 from serai.simulate.steady import Run, result_of
@@ -87,8 +88,28 @@ class Moment:
         value = {c.column: float(fixed[c.column].value) for c in self.chosen if c.column in fixed}
         plan = Plan([self.chosen], [value], [self.own])
         made = task(self.ask, self.horizon, plan, self.horizon.states(x))
-        self.found: Found = sequence(made, seconds=seconds, accuracy=self.ask.accuracy, told=self.ask.told)
+        self.found: Found = self._several(made, seconds)
         self.setpoints = setpoints(self.system, self.chosen, self.found.X[0], value)
+
+    def _several(self, made: Task, seconds: float) -> Found:
+        """Search from the set-points at hand; where that finds no feasible state, or more was asked, from others too.
+
+        The others have every control at the low end of its range, in the middle, and at the high end: all stations by
+        passed, at half and at full lift.
+        """
+        began, best = time.perf_counter(), None
+        others = [_at_share(made, self.horizon, share) for share in (0.0, 0.5, 1.0)]
+        for k, start in enumerate((made.start, *others)):
+            left = seconds - (time.perf_counter() - began)
+            if best is not None and (left <= 0.0 or (best.feasible and k >= self.ask.starts)):
+                break
+            found = sequence(
+                replace(made, start=start), seconds=left, accuracy=self.ask.accuracy, told=self.ask.told
+            )  # fmt: skip
+            if best is None or _rank(found) < _rank(best):
+                best = found
+        assert best is not None  # noqa: S101 - the first start is always searched
+        return best
 
     def _confirm(self) -> tuple[Result, Floats] | None:
         """Solve the exact laws with the set-points as Knowns, from the tables on."""
@@ -109,6 +130,23 @@ class Moment:
         except SeraiError as error:
             self.refusal = str(error)
             return None
+
+
+def _rank(found: Found) -> tuple[bool, float, float]:
+    """Return what a better answer has less of: lawless, violations, value."""
+    return not found.lawful, found.broken, found.value
+
+
+def _at_share(made: Task, horizon: Horizon, share: float) -> Floats:
+    """Return the start of a task with each bounded control at a share of its range."""
+    X = made.start.copy()
+    r, bounds = made.range_of(0), made.bounds[0] if isinstance(made.bounds, list) else made.bounds
+    for c in horizon.controls.tolist():
+        least, most = bounds.get(c, (-np.inf, np.inf))
+        low, high = max(least, r.low[c]), min(most, r.high[c])
+        if np.isfinite(low) and np.isfinite(high) and low <= high:
+            X[:, c] = low + share * (high - low)
+    return X
 
 
 def _open(chosen: list[Choice], system: System, fixed: dict[int, Fixed]) -> list[Choice]:

@@ -383,8 +383,8 @@ class _Search:
         N = self.task.horizon.n * self.task.horizon.moments
         if not self.task.rows:
             return np.empty(0), csr_array((0, N))
-        values, slopes = zip(*(r.at(X) for r in self.task.rows), strict=True)
-        return np.concatenate(values), csr_array(vstack(slopes))
+        parts = [r.at(X) for r in self.task.rows]
+        return np.concatenate([v for v, _ in parts]), vstack([G for _, G in parts]).tocsr()
 
     def _point(self, X: Floats) -> Point:
         h = self.task.horizon
