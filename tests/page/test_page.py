@@ -171,11 +171,12 @@ def test_axe_finds_no_serious_fault(country, open_page, theme):
         assert serious == []
 
 
-@pytest.mark.parametrize(
-    ("size", "language", "theme"),
-    [*((s, "en", "light") for s in SIZES), ((1440, 900), "ru", "dark"), ((1366, 768), "tk", "light")],
-)
-def test_no_text_overlaps_or_is_cut_without_a_tooltip(country, open_page, tmp_path, size, language, theme):
+LOOKS = [*((size, "en", "light") for size in SIZES), ((1440, 900), "ru", "dark"), ((1366, 768), "tk", "light")]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0][0]}-{look[1]}-{look[2]}")
+def test_no_text_overlaps_or_is_cut_without_a_tooltip(country, open_page, tmp_path, look):
+    size, language, theme = look
     page = open_page(size=size, lang=language, theme=theme)
     found = []
     for view in VIEWS:
