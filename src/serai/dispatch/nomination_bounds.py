@@ -183,7 +183,7 @@ def _lifted(task: Task, bounds: Bounds, e: Edge, rho: Floats) -> tuple[float, fl
             off = rho[node] ** 2 * (-sign * e.height / (2.0 * ref))  # monotone: both ends tell
             parts.append((float(off.min()), float(off.max())))
             continue
-        u = np.linspace(*bounds.u[node], 17)
+        u = np.linspace(bounds.u[node, 0], bounds.u[node, 1], 17)
         p = task.fluid.p(u)
         off = (e.own.u(p) * e.own.reference - sign * e.height * e.own.rho(p) ** 2 / 2.0) / ref - u
         pad = padding(off)

@@ -122,9 +122,9 @@ class Machine:
         step = self.widest / 399, float(heads[1] - heads[0])  # the sampling of both
         least = [float(a[:, c].min()) for c in (0, 2)]
         most = [float(a[:, c].max()) for c in (1, 2)]
-        low = [max(0.0, (v - d) * (1.0 - SPREAD)) for v, d in zip(least, step, strict=True)]
-        high = [(v + d) * (1.0 + SPREAD) for v, d in zip(most, step, strict=True)]
-        return low[0], high[0], low[1], high[1]
+        lows = [max(0.0, (v - d) * (1.0 - SPREAD)) for v, d in zip(least, step, strict=True)]
+        highs = [(v + d) * (1.0 + SPREAD) for v, d in zip(most, step, strict=True)]
+        return lows[0], highs[0], lows[1], highs[1]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Adiabatic:
     def head(self, p_in: float, p_out: float) -> float:
         """Return the adiabatic head [kJ/kg]: Z1 R_s T k/(k-1) ((p2/p1)^((k-1)/k) - 1) [2, Eq. 2.31]."""
         x = (self.kappa - 1.0) / self.kappa
-        return float(p_in / self.fluid.rho(p_in)) / x * ((p_out / p_in) ** x - 1.0) / KILO
+        return float(p_in / self.fluid.rho(p_in) / x * ((p_out / p_in) ** x - 1.0) / KILO)
 
 
 def _series(

@@ -160,7 +160,7 @@ class Rows:
         x = (t.kappa - 1.0) / t.kappa
         power = max(float(self.bounds.m[k, 1]), 0.0) * zrt / x * (lift**x - 1.0) / t.efficiency[station]
         most = float(table["power_max"][table.row(station)])
-        return min(power, most) if np.isfinite(most) else power
+        return float(min(power, most)) if np.isfinite(most) else float(power)
 
     # -------------------------------------------------------------------------------------------------------- laws
 
@@ -385,7 +385,7 @@ class Rows:
         self._passes(k, {modes["open"]: (e.flow_low, e.flow_high), runs: (low, high)})
         self._within(e, [modes["open"]], least=0.0)
         self._within(e, [modes["open"], runs], most=0.0)
-        ua = np.linspace(*(float(x) for x in self.bounds.u[e.start]), 33)
+        ua = np.linspace(self.bounds.u[e.start, 0], self.bounds.u[e.start, 1], 33)
         p_in = t.fluid.p(ua)
         for ratio, sign in ((envelope.ratio_max, 1.0), (envelope.ratio_min, -1.0)):
             if not np.isfinite(ratio) or ratio <= 1.0:
