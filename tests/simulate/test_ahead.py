@@ -136,6 +136,19 @@ def test_a_steady_result_stays_where_it_is(pipes):
     np.testing.assert_allclose(again.result.pressure.values[-1], now.pressure.values, rtol=1e-3)
 
 
+def test_a_live_state_goes_on_where_no_steady_state_is(pipes):
+    """What is drawn now cannot be drawn for ever: the transient whose demand jumps at the start says how long."""
+    much = Known("withdrawal", "Town B gas", 75.0)
+    with pytest.raises(PhysicsRefused):
+        ahead(pipes, hours=1.0, knowns=[much])
+    live = Running(pipes, (), ())
+    live.begin()
+    seen = ahead(pipes, live, hours=1.0, step="5min", knowns=[much], losses=())
+    jump = sr.transient(pipes, hours=1.0, step="5min", events=[Event(0.0, much)])
+    np.testing.assert_allclose(seen.result.pressure.values, jump.pressure.values, rtol=1e-9)
+    assert abs(seen.result.dataset.attrs["ledger_error"]) < 1e-9
+
+
 def test_limits_that_a_day_reaches(pipes):
     """The crossing times, to a step, of a transient with steps fifteen times as fine."""
     more = Series("withdrawal", "Town B gas", (0.0, 3600.0, 7200.0), (30.0, 30.0, 50.0))

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from serai.errors import ModeCycle, PhysicsRefused, SeraiError, UnknownName
+from serai.errors import ModeCycle, NotConverged, PhysicsRefused, SeraiError, UnknownName
 from serai.known import Event, Known, Series, seconds
 from serai.network.tables import KINDS, table
-from serai.simulate.certificate import certify, worst
+from serai.simulate.certificate import certify, stored, worst
 from serai.simulate.limits import NEGLIGIBLE, Break, breaks_by_time
 from serai.simulate.steady import Run, refuse_mismatch
 from serai.simulate.transient import CELL, Running, check_times
@@ -171,9 +171,7 @@ def ahead(
     times = np.asarray(np.arange(round(length / dt) + 1) * dt, np.float64)
     told = progress or (lambda _: None)
     day = Running(network, tuple(knowns), events, cell=cell, start_hour=start_hour)
-    day.begin()
-    if start is not None:
-        _lay(day, _state(start))
+    _begin(day, start)
     day.record(0.0)
     began = day.x.copy()
     stopped = ""
@@ -231,6 +229,26 @@ def _state(start: Running | Result | State) -> State:
             values = last[variable].to_series().dropna()
             out[variable] = {str(n): float(v) for n, v in values.items()}
     return out
+
+
+def _begin(day: Running, start: Running | Result | State | None) -> None:
+    """Put a day at its live state; where the present Knowns have no steady state, the live state alone begins it."""
+    if start is None:
+        day.begin()
+        return
+    state = _state(start)
+    try:
+        day.begin()
+    except (PhysicsRefused, NotConverged):
+        if not all(n in state.get("pressure", {}) for n in day.network.active("gas_nodes").names):
+            raise
+        known = day.in_force(0.0, after=False)
+        system = System(day.network, known, cell=day.cell, steady=False)
+        day.x = system.equations.columns.start()
+        day.first_stored = nan
+        day._use(system, known)  # noqa: SLF001 - what `begin` does when it has its steady state
+    _lay(day, state)
+    day.first_stored = float(stored(day.system, day.x).sum())
 
 
 def _lay(day: Running, state: State) -> None:
