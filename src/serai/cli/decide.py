@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,7 +65,7 @@ def plan(  # noqa: PLR0917 - each is an option of its own
     _page(made, folder, checks=checks)
 
 
-def _made(case: str, rounds: int, how: dict[str, object]) -> list[tuple[Plan, Replay | None]]:
+def _made(case: str, rounds: int, how: dict[str, Any]) -> list[tuple[Plan, Replay | None]]:
     """Return plans and their replays, the last one first; without rounds there is one plan and no replay."""
 
     def told(value: float, bound: float) -> None:
@@ -80,7 +80,7 @@ def _made(case: str, rounds: int, how: dict[str, object]) -> list[tuple[Plan, Re
         return list(carried_plan(case, rounds=rounds, told=refused, progress=told, **how))
     from serai.plan.plan import plan as search
 
-    return [(search(case, progress=told, **how), None)]  # type: ignore[arg-type] # one keyword each
+    return [(search(case, progress=told, **how), None)]
 
 
 def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool) -> None:
@@ -90,12 +90,8 @@ def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool)
     if checks:
         with progress("Checks") as bar:
             study = study_of(made, bar)
-        for name in ("breaking", "backtest"):
-            getattr(study, name).to_csv(folder / f"plan_{name}.csv")
-        study.regret.regret.to_csv(folder / "plan_regret.csv")
-        study.monte_carlo.summary.to_csv(folder / "plan_monte_carlo.csv")
-        if study.replay is not None:
-            study.replay.table.to_csv(folder / "plan_replay.csv")
+        for name, rows in study.tables().items():
+            rows.to_csv(folder / f"plan_{name}.csv")
     else:
         study = Study(made[0][0])
     typer.echo(f"written  {folder}/plan_*.csv")

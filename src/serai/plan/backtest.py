@@ -79,7 +79,7 @@ def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None)
     base = left(sure, plan.solved.decisions, [[]], years=y)
     room = plan.solved.decisions.booked[:, y] * plan.problem.days
     used = np.where(room > 0.0, base.carried[0, 0] / np.maximum(room, 1e-9), 0.0)  # share of each corridor, (C, Q)
-    volume, revenue, largest = (history(case)[c].to_dict() for c in ("volume", "revenue", "share"))
+    volume, revenue, largest = (_by_year(case, c) for c in ("volume", "revenue", "share"))
     biggest, shut = _largest(plan, int(y[0]))
     rows = []
     for past in years:
@@ -89,7 +89,8 @@ def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None)
         tests = []
         for share in (by_month, alike):
             open_ = np.ones((len(case.corridors), len(plan.problem.years), len(plan.problem.days)))
-            open_[:, y[0]] = np.where((share < 1.0).any(axis=1)[:, None], used * _by_season(case, share), 1.0)
+            hit = np.less(share, 1.0).max(axis=1, keepdims=True)
+            open_[:, y[0]] = np.where(hit, used * _by_season(case, share), 1.0)
             found = left(sure, plan.solved.decisions, [[]], years=y, available=open_)
             tests.append(1.0 - float(found.revenue[0, 0] / base.revenue[0, 0]))
         earlier = [year for year in volume if year < past]
@@ -104,6 +105,10 @@ def backtest(plan: Made, years: Sequence[int] = YEARS, *, at: int | None = None)
             "neighbour": biggest,
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("year")
+
+
+def _by_year(case: PlanningCase, column: str) -> dict[int, float]:
+    return {int(str(year)): float(v) for year, v in history(case)[column].items()}
 
 
 def _largest(plan: Made, y: int) -> tuple[str, list[int]]:

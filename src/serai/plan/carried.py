@@ -11,7 +11,7 @@ from serai.plan.replay import replay, with_cuts
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from serai.network import Network
     from serai.plan.plan import Plan
@@ -23,12 +23,14 @@ def carried_plan(
     *,
     rounds: int = 5,
     network: Network | None = None,
+    years: Sequence[int] = (),
     told: Callable[[Plan, Replay], None] | None = None,
     **how: Any,
 ) -> list[tuple[Plan, Replay]]:
     """Plan, replay, cut, plan again, until the exact laws accept: every round's plan and replay, the last one first.
 
     rounds  at most
+    years   that are replayed, none given = all
     told    is called with every round's plan and replay
     how     what `plan` takes
     """
@@ -36,7 +38,7 @@ def carried_plan(
     found: list[tuple[Plan, Replay]] = []
     for _ in range(rounds):
         made = plan(tables, **how)
-        tried = replay(made, network)
+        tried = replay(made, network, years=years)
         found.insert(0, (made, tried))
         if told is not None:
             told(made, tried)

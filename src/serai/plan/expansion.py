@@ -67,9 +67,17 @@ def expanded(network: Network, problem: Problem, at: Decisions, y: int) -> Netwo
     return _fields(network, problem, at, y)
 
 
-def turned(network: Network, case: PlanningCase, links: Iterable[str]) -> tuple[Network, list[str]]:
-    """Turn the stations and regulators of some trunk lines round, for gas that comes back; return which were."""
-    names = {n for u in case.uses if u.planned in set(links) for n in u.elements}
+def turned(network: Network, case: PlanningCase, links: Iterable[str], near: int = 0) -> tuple[Network, list[str]]:
+    """Turn the stations and regulators of some trunk lines round, for gas that comes back; return which were.
+
+    near  how many of them, from the near hub on in the order of uses.csv, stay as they are: what is used on the way may
+          be more than what comes back
+    """
+    names: set[str] = set()
+    for u in case.uses:
+        if u.planned in set(links):
+            mine = [n for n in u.elements if n in network and network.kind_of(n) in ("compressors", "control_valves")]
+            names |= set(mine[near:])
     found: list[str] = []
     for kind in ("compressors", "control_valves"):
         t = network[kind]

@@ -46,6 +46,7 @@ CHOSEN = ("stations", "control valves", "pressures")
 SECONDS = 20.0  # for one day
 STARTS = (0.3, 0.6, 0.0)  # shares of the exports from which the search begins, in turn
 SHORT = 2e-3  # of the exports asked: less than this lacking is carried
+NEAR = (1, 0, 2, 4)  # stations at the near end of a line that runs backwards that are left as they are, in turn
 ALL_OPEN = 0.999  # share of a corridor: below it something is stopped
 TERMINAL = ("delivered", "withdrawal", "supplied")
 UNITS = {"pressure": ("bara", 1e-5), "inlet_pressure": ("bara", 1e-5), "outlet_pressure": ("bara", 1e-5),
@@ -138,7 +139,8 @@ def replay(
     checked(network, case)
     stage = Stage(plan, network, operate(plan.problem, rule_of(plan)))
     wanted = [y for y, year in enumerate(plan.problem.years) if not years or int(year) in years]
-    trials, cuts = [], {}
+    trials: list[Trial] = []
+    cuts: dict[str, Cut] = {}
     for k, y in enumerate(wanted):
         for q in _seasons(case, seasons):
             day = stage.busiest(y, q)
@@ -215,11 +217,24 @@ class Stage:
         return Day(*(v / days for v in flows))
 
     def run(self, y: int, q: int, day: Day) -> Trial:
-        """Deliver as much of a day's exports as the laws and limits allow."""
+        """Deliver as much of a day's exports as the laws and limits allow.
+
+        Lines that run backwards have their stations turned, from the far end up to where that carries most.
+        """
+        back = self._reversed(day)
+        best = self._run(y, q, day, back, NEAR[0])
+        for near in NEAR[1:] if back else ():
+            if best.carried:
+                break
+            other = self._run(y, q, day, back, near)
+            best = other if other.delivered > best.delivered else best
+        return best
+
+    def _run(self, y: int, q: int, day: Day, back: list[str], near: int) -> Trial:
         p, at = self.plan.problem, self.plan.solved.decisions
         season = p.case.settings.seasons[q]
         base, plants = self.days[season.winter]
-        net, round_ = turned(expanded(base, p, at, y), p.case, self._reversed(day))
+        net, round_ = turned(expanded(base, p, at, y), p.case, back, near)
         told = Trial(int(p.years[y]), season.name, float(day.corridors.sum()), 0.0, carried=False)
         borders = [c for c in dict.fromkeys(c.offtake for c in p.case.corridors) if c in net.active("offtakes")]
         try:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from serai.report.tables import Cell, figure_cell, table, text
 from serai.report.words import esc, number, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from serai.plan.plan import Plan
     from serai.plan.regret import Regret
     from serai.plan.replay import Replay
+    from serai.plan.value import Decisions
 
 FEW = 12  # rows of the longer lists
 PROVEN = 0.01  # gap above which the search has not ended
@@ -48,6 +49,17 @@ class Study:
     rounds: Sequence[tuple[Plan, Replay]] = ()
     frontier: pd.DataFrame | None = None
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return what was asked of the plan as tables, by name."""
+        found = {"breaking": self.breaking, "backtest": self.backtest, "frontier": self.frontier}
+        if self.regret is not None:
+            found["regret"] = self.regret.regret
+        if self.monte_carlo is not None:
+            found["monte_carlo"] = self.monte_carlo.summary
+        if self.replay is not None:
+            found["replay"] = self.replay.table
+        return {name: rows for name, rows in found.items() if rows is not None}
+
     @property
     def replay(self) -> Replay | None:
         """The replay of the plan itself."""
@@ -68,7 +80,11 @@ def study_of(
     found = made.monte_carlo()
     told(0.2)
     market = max(problem.case.contracts, key=lambda g: g.quantity * (g.option == "signed")).market
-    against = {"do nothing": fixed(problem), f"all to {market}": all_to(problem, market), "this plan": made}
+    against: dict[str, Plan | Decisions] = {
+        "do nothing": fixed(problem),
+        f"all to {market}": all_to(problem, market),
+        "this plan": made,
+    }
     if len(rounds) > 1:
         against["before the replay"] = rounds[-1][0].solved.decisions
     weighed = regret(against, problem, progress=lambda share: told(0.2 + 0.5 * share))
@@ -168,13 +184,14 @@ def _said_of_shares(study: Study) -> tuple[str, str]:
     p = study.plan
     late = p.shares.iloc[min(p.neutrality.since, len(p.shares) - 1) :]
     worst = late.max()
+    every: dict[Any, float] = {k: float(v) for k, v in worst.items()}
     if not p.neutrality.shares:
-        dimension, name, measure = worst.idxmax()
+        dimension, name, measure = max(every, key=lambda k: every[k])
         return "wait", (
             f"<b>No share is bounded.</b> Largest: {esc(dimension)} {esc(name)}, "
             f"{number(100 * worst.max(), 0)} % of {esc(measure)}."
         )
-    bounded = {k: v for k, v in worst.items() if k[0] in p.neutrality.shares and k[2] in p.neutrality.measures}
+    bounded = {k: v for k, v in every.items() if k[0] in p.neutrality.shares and k[2] in p.neutrality.measures}
     over = {k: v - p.neutrality.shares[k[0]] for k, v in bounded.items()}
     key = max(over, key=lambda k: over[k])
     name = f"{key[0]} {key[1]}, {number(100 * bounded[key], 1)} % of {key[2]}"
@@ -205,6 +222,11 @@ def _said_of_loss(study: Study) -> tuple[str, str]:
 def _panel(title: str, content: str, remark: str = "", cls: str = "") -> str:
     quiet = f'<span class="q">{esc(remark)}</span>' if remark else ""
     return f'<section class="panel {cls}"><h3>{esc(title)}</h3>{quiet}{content}</section>'
+
+
+def _each(rows: pd.DataFrame) -> Iterator[Any]:
+    """Yield the rows of a table, columns as attributes."""
+    yield from rows.itertuples()
 
 
 def _figure(html: str) -> str:
@@ -245,7 +267,7 @@ def _decisions(study: Study) -> str:
         [
             [text(r.project), text(r.adds_to), text_right(str(r.decided)), text_right(str(r.carries)),
              figure_cell(r.capacity, 0), figure_cell(r.capex, 0), text(r.confidence)]
-            for r in b.itertuples()
+            for r in _each(b)
         ],
     )  # fmt: skip
     signed = table(
@@ -253,7 +275,7 @@ def _decisions(study: Study) -> str:
         [
             [text(r.contract), text(r.market), text_right(str(r.start)), text_right(str(r.end)),
              figure_cell(r.quantity, 1), Cell("<b>sign</b>" if r.signed else '<span class="low">do not sign</span>')]
-            for r in c.itertuples()
+            for r in _each(c)
         ],
     )  # fmt: skip
     total = f"{len(b)} projects, {number(b['capex'].sum() / 1000, 1)} billion USD"
@@ -278,7 +300,7 @@ def _security(study: Study) -> str:
             [text(r.element), figure_cell(r.left, 1), figure_cell(100 * r.cover, 0),
              figure_cell(r.missing, 2, bad=r.missing > 1e-6),
              Cell('<span class="kept">holds</span>' if r.holds else '<span class="fails">fails</span>')]
-            for r in rows.head(FEW).itertuples()
+            for r in _each(rows.head(FEW))
         ],
     )  # fmt: skip
     index = p.n_minus_1[p.n_minus_1["year"].isin([int(p.problem.years[0]), last])]
@@ -286,8 +308,8 @@ def _security(study: Study) -> str:
         ["Area", ">Year", ">Entry EPm", ">Production Pm", ">Largest Im", "Which", ">Demand Dmax", ">N-1|%"],
         [
             [text(r.area), text_right(str(r.year)), *(figure_cell(v, 0) for v in (r.EPm, r.Pm, r.Im)), text(r.element),
-             figure_cell(r.Dmax, 0), figure_cell(r.index, 0, bad=r.index < 100.0)]
-            for r in index.rename(columns={"index": "share"}).rename(columns={"share": "index"}).itertuples(index=False)
+             figure_cell(r.Dmax, 0), figure_cell(r.percent, 0, bad=r.percent < 100.0)]
+            for r in _each(index.rename(columns={"index": "percent"}))
         ],
     )  # fmt: skip
     out = _panel(f"N-1 by piece, {last}", lost, "homes on the peak day; what can be exported over what is sold firm")
@@ -315,7 +337,7 @@ def _breaking(found: pd.DataFrame) -> str:
     units = {"homes": "bcm/y on the peak day", "firm export": "bcm/y", "revenue": "points beyond the bound"}
     rows = []
     for _, part in found.groupby(["year", "criterion"]):
-        for r in part.head(3).itertuples():
+        for r in _each(part.head(3)):
             factor = 100.0 if r.criterion == "revenue" else 1.0
             name = r.set or f"none of up to {found.attrs.get('most', 0)}"
             by = f"{number(r.by * factor, 1)} {units[r.criterion]}" if r.size else "–"
@@ -333,7 +355,7 @@ def _backtest(found: pd.DataFrame) -> str:
         [
             [text_right(str(r.Index)), Cell(esc(r.events), "wrap"), share(r.history_lost),
              share(r.history_revenue_lost), share(r.same_corridors), share(r.same_rank)]
-            for r in found.itertuples()
+            for r in _each(found)
         ],
     )  # fmt: skip
 
@@ -401,7 +423,7 @@ def _inputs(study: Study) -> str:
         [text(file), *(figure_cell(r.get(c, 0), 0) for c in ("high", "medium", "low"))] for file, r in count.iterrows()
     ]
     total = [Cell("all"), *(figure_cell(count[c].sum() if c in count else 0, 0) for c in ("high", "medium", "low"))]
-    every = [[text(r.file), text(r.row), text(r.confidence), Cell(esc(r.source), "wrap")] for r in rows.itertuples()]
+    every = [[text(r.file), text(r.row), text(r.confidence), Cell(esc(r.source), "wrap")] for r in _each(rows)]
     return (
         '<section class="part"><h2>How sure the inputs are</h2>'
         + _panel("Rows by confidence", table(["File", ">high", ">medium", ">low"], [*whole, total]),

@@ -32,7 +32,7 @@ def exports(plan: Plan) -> str:
     past_year, past = _past(plan)
     years = plan.problem.years.astype(float)
     order = sorted(blocs, key=lambda b: -float(blocs[b][-1]))
-    top = max(float(sum(blocs.values()).max()), sum(past.values())) * 1.12
+    top = max(float(np.sum(list(blocs.values()), axis=0).max()), sum(past.values())) * 1.12
     f = Frame(96.0, WIDTH - 148.0, 14.0, HEIGHT - 24.0, 0.0, top, years[0], years[-1])
     out = _scale(f, 40.0)
     base = np.zeros(len(years))
@@ -67,8 +67,8 @@ def exports(plan: Plan) -> str:
 def _by_bloc(plan: Plan) -> dict[str, Floats]:
     found: dict[str, Floats] = {}
     for c in plan.problem.case.corridors:
-        found[c.bloc] = found.get(c.bloc, 0.0) + plan.flows[c.name].to_numpy()
-    return {b: np.asarray(v) for b, v in found.items() if float(np.max(v)) > 0.05}
+        found[c.bloc] = np.asarray(found.get(c.bloc, 0.0) + plan.flows[c.name].to_numpy())
+    return {b: v for b, v in found.items() if float(v.max()) > 0.05}
 
 
 def _past(plan: Plan) -> tuple[int, dict[str, float]]:
