@@ -85,8 +85,6 @@ def _record(found: Dispatch) -> dict[str, object]:
 
 
 def _lines(found: Dispatch) -> list[str]:
-    from serai.dispatch.dispatch import said
-
     lines = [repr(found).strip("<>")]
     if found.status == "refused":
         lines.append(f"refused: {found.reason}")
@@ -95,17 +93,41 @@ def _lines(found: Dispatch) -> list[str]:
         t = table.isel(setpoint=k)
         was, now = float(t["before"]), float(t["after"])
         if abs(now - was) > 1e-6 * max(abs(was), abs(now)):
-            lines.append(f"  {t['quantity'].item()} of {t['element'].item()}: {was:.6g} -> {now:.6g}")
-    lines += [f"broken: {said(v)}" for v in found.violations[:10]]
+            quantity = str(t["quantity"].item())
+            lines.append(f"  {quantity} of {t['element'].item()}: {_shown(quantity, was)} -> {_shown(quantity, now)}")
+    lines += [
+        f"broken: {v.quantity} of {v.element} {_shown(v.quantity, v.value)}, limit {_shown(v.quantity, v.limit)}"
+        for v in found.violations[:10]
+    ]
     if found.conflict:
         lines.append("cannot hold together near this state:")
-        lines += [f"  {b.quantity} of {b.element}, {b.side} {b.limit:.6g}" for b in found.conflict]
+        lines += [
+            f"  {b.quantity} of {b.element}, {_side(b.side)} {_shown(b.quantity, b.limit)}" for b in found.conflict
+        ]
     lines += [f"note: {n}" for n in found.notes]
     lines += [
-        f"binding: {b.quantity} of {b.element}, {b.side} {b.limit:.6g}, worth {b.price:.3g} {found.unit} a unit"
+        f"binding: {b.quantity} of {b.element}, {_side(b.side)} {_shown(b.quantity, b.limit)}; giving way saves "
+        f"{b.price:.3g} {found.unit} per SI unit"
         for b in found.binding[:5]
     ]
     return lines
+
+
+def _side(side: str) -> str:
+    return "at least" if side == "low" else "at most"
+
+
+def _shown(quantity: str, value: float) -> str:
+    """Return a value in the unit that a dispatcher reads."""
+    if "pressure" in quantity:
+        return f"{value / 1e5:.2f} bar"
+    if quantity in ("power", "active_power"):
+        return f"{value / 1e6:.2f} MW"
+    if quantity == "reactive_power":
+        return f"{value / 1e6:.2f} Mvar"
+    if quantity in ("flow", "supplied", "delivered", "supply", "withdrawal"):
+        return f"{value:.2f} kg/s"
+    return f"{value:.4f}"
 
 
 def _write(found: Dispatch, out: Path) -> None:

@@ -457,7 +457,7 @@ class _Search:
 
     def _binding(self, point: Point, step: Step) -> tuple[Binding, ...]:
         """Return the limits and bounds that the multipliers call dear."""
-        h, n, out = self.task.horizon, len(self.free), []
+        n, out = len(self.free), []
         ends = self.box.low, self.box.high
         for side, sign, end in (("low", 1.0, ends[0]), ("high", -1.0, ends[1])):
             near = np.abs(point.y + step.move - end) < AT_LIMIT
@@ -466,7 +466,7 @@ class _Search:
                 column = int(self.free[j % n])
                 price = float(abs(step.column_price[j]) * self.scale / point.turn[j])
                 quantity, element = self._name(j, side)
-                limit = float(h.x(np.array([end[j]]), np.array([column]))[0])
+                limit = float(self.limit[0 if side == "low" else 1][j // n, column])
                 out.append(Binding(quantity, element, side, limit, price, j // n))
         k = 0
         for r in self.task.rows:
