@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_price_of_neutrality_by_hand():
 
 
 def test_workers_find_the_same(found):
-    with ThreadPoolExecutor(2) as workers:
+    """Each bound on its own, in another process: neither order nor memory changes an answer."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as workers:
         shared = frontier(
             two_hubs(), risks=(0.0, 0.6), shares=(1.0, 0.7, 0.55), bounded=("market",), neutrality=RULE, tail=0.4,
             futures=5, gap=GAP, executor=workers,
