@@ -96,7 +96,7 @@ def test_unknown_account_is_verified_at_the_same_cost():
 
 def test_the_work_for_an_unknown_account_is_that_for_a_known_one():
     """At a cost where hashing dominates, by the processor's time: within a third of each other."""
-    passwords = Passwords(Hashing(passes=2, memory_kib=32768, lanes=1))
+    passwords = Passwords(Hashing(passes=2, memory_kib=16384, lanes=1))
     kept = passwords.hash("right")
 
     def spent(hash_):

@@ -183,7 +183,7 @@ class SmallDesk:
         await self._asked("instant")
         if datetime.fromisoformat(time) < self.began:
             raise Refused("unknown", f"nothing was known at {time}", f"The history begins at {iso(self.began)}")
-        return self._scan(datetime.fromisoformat(time))
+        return {**self._scan(datetime.fromisoformat(time)), "sequence": None}
 
     # --------------------------------------------------------------------------------------------------------- alarms
 

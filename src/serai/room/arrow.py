@@ -75,7 +75,7 @@ def snapshot(answer: Plain, layout: Plain) -> pa.Table:
     columns: dict[str, Any] = {name: [p[name] for p in places] for name in ("quantity", "where", "unit", "tag")}
     columns |= {name: answer[name] for name in ("estimate", "sigma", "measured", "quality")}
     columns["source"] = list(answer["source"])
-    said = {"sequence": str(answer["sequence"]), "time": answer["time"]}
+    said = {name: str(answer[name]) for name in ("sequence", "time") if answer[name] is not None}
     return pa.Table.from_pydict(columns, schema=SNAPSHOT).replace_schema_metadata(said)
 
 

@@ -167,7 +167,8 @@ class Hub:
                         attempt = 0
                         self.take(event)
                 except SeraiError as error:
-                    log.warning("no events from the loop", reason=str(error))
+                    if attempt == 0:  # said once for each loss
+                        log.warning("no events from the loop", reason=str(error))
                 except Exception as error:  # noqa: BLE001 - whatever the loop does, the room goes on
                     log.warning("fault while listening to the loop", traceback="".join(format_exception(error)))
                 await asyncio.sleep(AGAIN_S[min(attempt, len(AGAIN_S) - 1)])

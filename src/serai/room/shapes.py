@@ -146,9 +146,9 @@ class Layout(Shape):
 
 
 class Snapshot(Shape):
-    """One scan: arrays in the order of the layout."""
+    """One scan: arrays in the order of the layout; a scan of the past has no sequence."""
 
-    sequence: int
+    sequence: int | None
     time: Time
     estimate: list[Number]
     sigma: list[Number]

@@ -76,6 +76,16 @@ def test_history_as_a_table(made):
     assert table(arrow).column("alarm").to_pylist() == ["low1"]
 
 
+def test_an_instant_of_the_past_is_a_scan_without_a_number(made):
+    asked = {"time": "2100-01-01T00:00:00Z"}
+    plain, arrow = visit(
+        made, ("vera", get("/instant", params=asked)), ("vera", get("/instant", params=asked, **ARROW))
+    )
+    shapes.Snapshot.model_validate_json(plain.content)
+    assert plain.json()["sequence"] is None
+    assert set(table(arrow).schema.metadata) == {b"time"}
+
+
 @pytest.mark.parametrize(
     ("path", "params", "status", "word"),
     [
