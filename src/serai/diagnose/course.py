@@ -278,6 +278,8 @@ class Course:
     # ---------------------------------------------------------------------------------------------------------- a scan
 
     def _test(self, values: Floats, time: float) -> None:
+        if not (self._place >= 0).any():  # nothing but pipes
+            return
         z = np.where(self._place >= 0, values[self._place], np.nan)
         self.ring = np.vstack([self.ring[1:], z])
         sigma = np.full(len(z), np.nan)

@@ -260,7 +260,8 @@ def _ranked(number_: int, w: Wrong) -> str:
         rows.append([text(where), text(kind), Cell(f"{svg}{number(s, 1) if isfinite(s) else ''}")])
     more = len({(kind, where) for kind, where, _ in w.suspects}) - len(names)
     rest = f'<p class="q">and {more} more that explain it as well</p>' if more > 0 else ""
-    return f'<h3 class="one">{number_}. {esc(sentence(KINDS.get(w.kind, w.kind)))}</h3>{table(["Element or meter", "Kind", "Score"], rows)}{rest}'
+    title = f"{number_}. {sentence(KINDS.get(w.kind, w.kind))}"
+    return f'<h3 class="one">{esc(title)}</h3>{table(["Element or meter", "Kind", "Score"], rows)}{rest}'
 
 
 def _suspects(sheet: Sheet, p: Page) -> None:
@@ -402,9 +403,8 @@ def _curve(order: int, w: Wrong) -> str:
         body += words(label, min(cx, right - 40), cy - 12, "halop", anchor="middle")
     drawn = figure(WIDTH, HEIGHT, body, f"Chance that {w.kind} is told, by its size")
     over = "" if abs(w.size) <= high else f"; this one is {number(abs(w.size) / w.smallest, 0)} times as large"
-    return (
-        heading("Could it be seen?", w.unit, f"chance that a {w.kind} of this size at this place is told{over}") + drawn
-    )
+    said = f"chance that it is told there, by its size{over}"
+    return heading(f"Could {order} be seen?", w.unit, said) + drawn
 
 
 # ------------------------------------------------------------------------------------------------- sheets, trust
