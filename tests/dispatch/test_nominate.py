@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nomination checks against brute force, the published nominations and bad input."""
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import serai as sr
 from dispatch.small_gas import everything
 from serai import Known
+from serai.cli import app
 from serai.dispatch.nominate import nominate
 from serai.dispatch.nomination_machines import envelopes
 from serai.dispatch.nomination_model import BAR, pose
@@ -96,6 +100,60 @@ def test_the_flow_limits_alone_can_forbid():
     assert found.status == "infeasible"
     assert ("valve to D", "high", 20.0) in found.proof.binding
     assert found.proof.violation == pytest.approx(10.0, abs=1e-3)  # 30 kg/s are taken behind it
+
+
+def behind_a_low_field():
+    """The bundled loop with a field that gives at most 45 bar, so that its towns need the station."""
+    net = sr.read("loop_with_station")
+    t = net["gas_nodes"]
+    high = t["pressure_max"].copy()
+    high[t.row("Field")] = 45e5
+    return net.with_tables(gas_nodes=t.replace(pressure_max=high))
+
+
+def test_a_station_runs_where_it_must():
+    found = nominate(behind_a_low_field(), demand(100.0))
+    assert found.status == "feasible"
+    assert {k.quantity for k in found.setpoints} == {"pressure", "ratio"}
+    assert float(found.result.power["Station"]) <= 12e6
+    assert found.result.fuel_total > 0.0
+
+
+def test_a_station_without_the_power_is_proven_too_weak():
+    """100 kg/s a town at 45 bar need about 1.2 times the pressure: 5 MW; 0.5 MW is installed."""
+    net = behind_a_low_field()
+    found = nominate(
+        net.with_tables(compressors=net["compressors"].replace(power_max=np.array([0.5e6]))), demand(100.0)
+    )
+    assert found.status == "infeasible"
+    assert found.proof.violation > 1.0
+
+
+def test_what_is_undecided_comes_with_its_violation():
+    """Two stations side by side with 1.65 MW each: one with 3.3 MW is proven too weak above, but the relaxation lets
+    either of two carry next to nothing, at any ratio. So there is no proof; the exact laws find no set-points either.
+    """
+    net = behind_a_low_field()
+    t = net["compressors"]
+    row = {c: t[c][0] for c in t.columns}
+    pair = [{**row, "name": name, "power_max": 1.65e6} for name in ("Station", "Station 2")]
+    found = nominate(net.with_tables(compressors=sr.table("compressors", pair)), demand(90.0), seconds=15.0)
+    assert found.status == "undecided"
+    assert found.proof is None
+    assert found.tried >= 1
+    assert found.result is not None
+    assert found.mismatch <= 1e-6
+    assert 0.0 < found.violation == max(b.share for b in found.broken)
+    assert found.broken[0].element in repr(found)
+
+
+@pytest.mark.parametrize(("size", "code", "word"), [("1", 0, "feasible"), ("4", 1, "infeasible")])
+def test_the_command_answers_with_its_exit_code(size, code, word, tmp_path):
+    out = tmp_path / "setpoints.csv"
+    done = CliRunner().invoke(app, ["nominate", "loop_with_station", "--scale", size, "--json", "--out", str(out)])
+    assert done.exit_code == code, done.stderr
+    assert json.loads(done.stdout)["status"] == word
+    assert out.exists() == (code == 0)
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

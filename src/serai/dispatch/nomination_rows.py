@@ -387,13 +387,25 @@ class Rows:
         self._within(e, [modes["open"], runs], most=0.0)
         ua = np.linspace(self.bounds.u[e.start, 0], self.bounds.u[e.start, 1], 33)
         p_in = t.fluid.p(ua)
-        for ratio, sign in ((envelope.ratio_max, 1.0), (envelope.ratio_min, -1.0)):
-            if not np.isfinite(ratio) or ratio <= 1.0:
+        most = min(envelope.ratio_max, self._powered(e, max(low, float(self.bounds.m[k, 0])), p_in))
+        for ratio, sign in ((most, 1.0), (envelope.ratio_min, -1.0)):
+            if not np.isfinite(ratio) or (sign < 0.0 and ratio <= 1.0):
                 continue
             below, above = outside(ua, t.fluid.u(p_in * ratio)) if ua[-1] > ua[0] else ([], [])
             for line in above[:1] if sign > 0 else below[:1]:
                 self._lift(e, runs, line, sign)
         self._end_limits(e, table, list(modes.values()))
+
+    def _powered(self, e: Edge, least: float, p_in: Floats) -> float:
+        """Return the largest ratio that the installed power gives to the least flow [kg/s], at inlets p_in [Pa] (n,)."""
+        t, table = self.task, self.task.network.active("compressors")
+        power = float(table["power_max"][e.row])
+        if not np.isfinite(power) or least <= 0.0:
+            return np.inf
+        p = np.maximum(p_in, 1.0)
+        x = (t.kappa - 1.0) / t.kappa
+        zrt = float(np.min(p / t.fluid.rho(p))) * (1.0 - 1e-4)
+        return float((1.0 + x * power * t.efficiency[e.element] / (least * zrt)) ** (1.0 / x)) * (1.0 + 1e-6)
 
     def _lift(self, e: Edge, runs: int, line: Line, sign: float) -> None:
         """Keep u_end below (sign 1) or above (-1) slope u_start + offset while the station runs."""
