@@ -397,7 +397,7 @@ class Rows:
         self._end_limits(e, table, list(modes.values()))
 
     def _powered(self, e: Edge, least: float, p_in: Floats) -> float:
-        """Return the largest ratio that the installed power gives to the least flow [kg/s], at inlets p_in [Pa] (n,)."""
+        """Return the largest ratio that the installed power gives to the least flow [kg/s]; inlets p_in [Pa] (n,)."""
         t, table = self.task, self.task.network.active("compressors")
         power = float(table["power_max"][e.row])
         if not np.isfinite(power) or least <= 0.0:
