@@ -174,23 +174,28 @@ class Watch:
                 break
             window, fault, score = best
             told.append((window, fault, score, self.estimate(fault, [t[3] for t in told])))
-            for k in range(len(told) - 1):  # each once more beside those that were found after it
-                others = [t[3] for i, t in enumerate(told) if i != k]
-                told[k] = (*told[k][:3], self.estimate(told[k][1], others))
             level = self.level
+        for k in range(len(told) - 1):  # each once more beside those that were found after it
+            others = [t[3] for i, t in enumerate(told) if i != k]
+            told[k] = (*told[k][:3], self.estimate(told[k][1], others))
         return [self._finding(*t) for t in told]
 
     def _best(self, beside: list[Estimate], level: float) -> tuple[int, int, float] | None:
-        """Return (window, fault, score) of the likeliest fault beside those told; None when no score passes."""
+        """Return (window, fault, score) of the likeliest fault beside those told; None when no score passes.
+
+        A second leak on a pipe on which one was told is not looked for.
+        """
         m, s = self.memory, self.signatures
         top, raw = -np.inf, -np.inf
         best = (0, 0)
         fresh = m.count % BLOCK == 0 or bool(m.held) or bool(beside)
+        near = sorted({n for e in beside for n in self._pipe(e)})
         for n in windows():
             if n not in SHORT and not fresh:
                 continue
             z = scores_beside(s, m.recent if n in SHORT else m.sums, n, [e.parts(n, m.count) for e in beside])
             z[s.n_leak :] = np.abs(z[s.n_leak :])
+            z[near] = 0.0
             over = z / self.limits.spread[n]
             top = max(top, float(over.max()))
             j = int(np.argmax(z))
@@ -252,6 +257,13 @@ class Watch:
                     )  # fmt: skip
         assert best is not None  # noqa: S101 - there is an onset at least
         return best
+
+    def _pipe(self, told: Estimate) -> set[int]:
+        """Return the nodes of the pipe on which a leak was told, ends included: a second one there waits for repair.
+
+        What is left of a leak whose place or onset is a little off looks like another one beside it.
+        """
+        return {n for a, b, e in self._cells if told.pipe and e.element == told.pipe for n in (a, b)}
 
     def _near(self, fault: int) -> list[tuple[int, int, Any]]:
         """Return the cells within three nodes of a node."""
