@@ -41,7 +41,7 @@ OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
 SHUT = 1e5  # USD/1,000 m3: no sale pays this
-CUTS = 3  # rounds of cuts in a part of the tree before it is split
+CUTS = 1  # rounds of cuts in a part of the tree before it is split: splitting closes more than cutting
 SAFE = 0.8  # parts are left when their bound is within this share of the gap
 
 
