@@ -140,7 +140,7 @@ def test_a_client_that_reads_nothing_holds_a_bounded_number_of_events():
     assert lost is False
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["scan", "alarm", "tally", "log", "read", "beat"]), max_size=120),
     st.integers(2, 6),
