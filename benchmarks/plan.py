@@ -5,7 +5,7 @@ Rows of work, each with its bar:
 
   plan       15 years x 4 seasons x 100 futures, 11 corridors, open contracts, bounds on shares of routes and blocs, N-1
              of every corridor for firm exports: to 0.1 % within 60 s. Once for the mean, once for half mean, half tail.
-  frontier   25 points of risk and bound to 0.5 % within 10 minutes
+  frontier   25 points of risk and bound to 0.5 % within 10 minutes, by two processes; a point may take 60 s
   linopy     the same plan with fewer futures, that linopy can finish: built from the tables and solved to 0.005 % by
              both; the objectives must agree to 1e-4. linopy runs HiGHS on two threads, as a user would call it.
   linopy, whole   with all futures, to the same 0.1 % as ours, stopped after --limit seconds: its gap and its bound then
@@ -18,9 +18,11 @@ time is printed. Exit status 1 when a figure falls short or answers differ.
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import linopy
 
@@ -80,14 +82,19 @@ def to_the_gap(case, futures, risk):
 
 
 def all_points(case, futures):
-    """Solve the frontier."""
-    found, wall, cpu = timed(
-        lambda: frontier(case, neutrality=N_1, futures=futures, gap=POINTS_GAP, seconds=POINTS_SECONDS / 10.0)
-    )
+    """Solve the frontier by two processes, one for each core; each takes the bounds one after the other."""
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # of the workers: this process has its own already
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as workers:
+        found, wall, _ = timed(
+            lambda: frontier(
+                case, neutrality=N_1, futures=futures, gap=POINTS_GAP, seconds=POINTS_SECONDS / 10.0, executor=workers
+            )
+        )
     return {
         "work": f"frontier of {len(found.points)} points to {POINTS_GAP:.1%}", "figure": wall, "bar": POINTS_SECONDS,
-        "holds": found.gap <= POINTS_GAP and wall <= POINTS_SECONDS, "gap": found.gap, "cpu_s": cpu,
-        "slowest_s": max(p.seconds for p in found.points), "futures": futures,
+        "holds": found.gap <= POINTS_GAP and wall <= POINTS_SECONDS, "gap": found.gap, "futures": futures,
+        "points_short": sum(not p.gap <= POINTS_GAP for p in found.points),
+        "slowest_s": max(p.seconds for p in found.points),
     }  # fmt: skip
 
 
