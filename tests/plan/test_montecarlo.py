@@ -45,17 +45,20 @@ def test_the_futures_of_the_search_give_the_value_of_the_search():
 
 
 def test_prices_of_the_bounds_keep_them_in_futures_that_were_not_seen():
-    """Market 0.6 binds; in 400 fresh futures the expected share stays within two points of it."""
-    rule = Neutrality(max_share={"market": 0.6}, since=1)
-    found = plan(two_hubs(), neutrality=rule, futures=40, gap=1e-4, seconds=60.0)
+    """Market 0.45 binds; in 400 fresh futures the expected share stays within three points of it.
+
+    Not closer: the prices were found on 100 futures, and the standard error of a share of them is about a point.
+    """
+    rule = Neutrality(max_share={"market": 0.45}, since=1)
+    found = plan(two_hubs(), neutrality=rule, futures=100, gap=1e-3, seconds=60.0)
     prices = rule_of(found)
     free = monte_carlo(plan(two_hubs(), futures=40, gap=1e-3, seconds=30.0), 400)
     fresh = monte_carlo(found, 400)
     of = fresh.shares.query("dimension == 'market' and year > 2026").groupby(["name", "year", "measure"])["share"].max()
     unbound = free.shares.query("dimension == 'market' and year > 2026")["share"].max()
-    assert unbound > 0.65  # so the bound does something
+    assert unbound > 0.48  # so the bound does something
     assert (prices.fee + prices.toll).max() > 0.0
-    assert of.max() < 0.62
+    assert of.max() < 0.48
 
 
 def test_the_worst_mean_counts_a_part_of_a_future():

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from plan.tiny_plans import plan_case, two_hubs
 from serai import cli
+from serai.plan.case import inputs, read_planning
 from serai.plan.neutrality import Neutrality
 from serai.plan.plan import plan
 
@@ -49,14 +50,26 @@ def test_concentration_and_certificate_by_hand():
     assert without.loc[("Field", 2026), "missing"] == pytest.approx(10.0)  # the peak of 2 x 5
 
 
-def test_the_command_writes_its_tables(tmp_path):
-    done = CliRunner().invoke(
-        cli.app, ["plan", "turkmenistan", "--futures", "2", "--seconds", "3", "--out", str(tmp_path)]
-    )
+def test_the_command_writes_tables_and_the_page(tmp_path):
+    plain = ["--futures", "2", "--seconds", "3", "--max-share", "1", "--max-loss", "1", "--no-survive", "--no-checks"]
+    done = CliRunner().invoke(cli.app, ["plan", "turkmenistan", *plain, "--mps", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    flows = pd.read_csv(tmp_path / "turkmenistan" / "plan_flows.csv", index_col=0)
+    folder = tmp_path / "turkmenistan"
+    flows = pd.read_csv(folder / "plan_flows.csv", index_col=0)
     assert flows.index.tolist() == list(range(2027, 2042))
     assert "million USD, gap" in done.stdout
+    html = (folder / "plan.html").read_text(encoding="utf-8")
+    assert "Export plan of Turkmenistan" in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert (folder / "plan.mps").is_file()
+
+
+def test_inputs_tell_how_sure_they_are(found):
+    case = read_planning("turkmenistan")
+    table = inputs(case)
+    assert set(table["confidence"]) == {"high", "medium", "low"}
+    assert len(table[table["file"] == "corridors.csv"]) == len(case.corridors)
+    assert found.inputs["file"].nunique() > 5
 
 
 def test_the_command_names_a_mistake(tmp_path):

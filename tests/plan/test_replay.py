@@ -30,13 +30,6 @@ def case():
     return read_planning("turkmenistan")
 
 
-def limited(case, **capacity):
-    """The case with other capacities of corridors."""
-    names = {k.replace("_", " "): v for k, v in capacity.items()}
-    rows = tuple(replace(c, capacity=names.get(c.name, c.capacity)) for c in case.corridors)
-    return replace(case, corridors=rows)
-
-
 def sure(case):
     return Problem(case, expected(case))
 
@@ -47,7 +40,7 @@ def test_transport_accepts_what_the_laws_refuse(case, network):
     The field there gives 1.6 at most (supplies.csv, Korpeje), so the laws deliver less than that, and the cut says so.
     """
     plan = made(sure(case))
-    assert plan.flows.loc[2027, "Iran Etrek"] > 6.0  # the transport model carries it
+    assert plan.flows.loc[2027, "Iran Etrek"] > 5.9  # the transport model carries it
     found = replay(plan, network, years=[2027], seasons=["spring"])
     assert not found.accepted
     assert found.trials[0].element == "CAC-3 Balkan CS"
@@ -57,11 +50,18 @@ def test_transport_accepts_what_the_laws_refuse(case, network):
     assert 0.5 < cut.carried < 1.6
 
 
-def test_what_the_cut_leaves_is_accepted_and_solves_the_laws(case, network):
-    first = replay(made(sure(case)), network, years=[2027], seasons=["spring"])
-    again = made(sure(with_cuts(case, first.cuts)))
-    found = replay(again, network, years=[2027], seasons=["winter", "spring"])
+def test_what_the_cuts_leave_is_accepted_and_solves_the_laws(case, network):
+    """Plan, replay, cut, again: the second cut is for the winter, which leaves a little less for Etrek."""
+    tables, taken = case, []
+    for _ in range(4):
+        found = replay(made(sure(tables)), network, years=[2027])
+        if found.accepted:
+            break
+        taken += [c.carried for c in found.cuts]
+        tables = with_cuts(tables, found.cuts)
     assert found.accepted
+    assert 1 <= len(taken) <= 3
+    assert taken == sorted(taken, reverse=True)
     assert found.table["mismatch"].max() < 1e-7
     assert found.table["delivered"].tolist() == pytest.approx(found.table["asked"].tolist(), rel=2e-3)
 

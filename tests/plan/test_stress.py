@@ -78,24 +78,25 @@ def test_the_value_of_every_pair_is_that_of_the_linear_program():
 def test_the_smallest_breaking_sets_are_found_by_size():
     """6 are firm. One train leaves 5: it breaks firm export alone. A and B together leave 300 of 1,220."""
     plan = made(sure(three_ways(contracts=(FIRM,))))
-    found = breaking(plan, [2026], max_loss=0.7, most=3).set_index("criterion")
-    assert found.loc["firm export", ["size", "set"]].tolist() == [1, "Field, one of 2"]
-    assert found.loc["firm export", "by"] == pytest.approx(1.0)
-    assert found.loc["homes", "size"] == 0  # a train is left whatever else fails, and 10 is what homes take
-    assert found.loc["revenue", ["size", "set"]].tolist() == [2, "A + B"]
-    assert found.loc["revenue", "by"] == pytest.approx(1.0 - 300.0 / 1220.0 - 0.7)
+    found = breaking(plan, [2026], max_loss=0.7, most=3)
+    by = dict(iter(found.groupby("criterion")))
+    assert by["firm export"][["size", "set"]].to_numpy().tolist() == [[1, "Field, one of 2"]]
+    assert by["firm export"]["by"].iloc[0] == pytest.approx(1.0)
+    assert by["homes"]["size"].tolist() == [0]  # a train is left whatever else fails, and 10 is what homes take
+    assert set(by["revenue"]["set"]) == {"A + B", "A + Field, one of 2"}  # 6 over C, or 5 over B: 300 each
+    assert by["revenue"]["by"].tolist() == pytest.approx([1.0 - 300.0 / 1220.0 - 0.7] * 2)
 
 
 def test_nothing_smaller_breaks_what_enumeration_found():
     """Two hubs: every set below the size found is tried again one at a time, and none breaks."""
     plan = made(Problem(two_hubs(), expected(two_hubs())), contracts=["New"])
-    table = breaking(plan, [2029], max_loss=0.6, most=3)
+    table = breaking(plan, [2029], max_loss=0.9, most=3)
     p, parts = Problem(two_hubs(), expected(two_hubs())), elements(two_hubs())
     base = left(p, plan.solved.decisions, [[]]).revenue[0, 3]
     size = int(table.loc[table["criterion"] == "revenue", "size"].iloc[0])
     assert size > 1
     for smaller in combinations(parts, size - 1):
-        assert left(p, plan.solved.decisions, [smaller]).revenue[0, 3] >= 0.4 * base - 1e-6
+        assert left(p, plan.solved.decisions, [smaller]).revenue[0, 3] >= 0.1 * base - 1e-6
 
 
 def test_the_certificate_names_the_piece_that_fails():

@@ -24,8 +24,8 @@ Checks = Annotated[bool, typer.Option(help="Replay, Monte Carlo, regret, smalles
 @guarded
 def plan(  # noqa: PLR0917 - each is an option of its own
     case: Case,
-    max_share: Share = 0.4,
-    max_loss: Loss = 0.5,
+    max_share: Share = 0.45,
+    max_loss: Loss = 1.0,
     survive: Survive = True,
     cover: Annotated[float, typer.Option(help="Share of firm sales that must stay deliverable.")] = 1.0,
     risk: Annotated[float, typer.Option(help="Weight of the mean of the worst tenth of futures, 0 to 1.")] = 0.0,

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of a plan: every part of what was asked stands in it, it is well-formed, and it loads nothing."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plan.made_plans import made
+from serai.plan.case import read_planning
+from serai.plan.neutrality import Neutrality
+from serai.plan.problem import Problem
+from serai.plan.replay import Cut, Replay, Trial
+from serai.plan.scenarios import draw
+from serai.report.plan import Study, page, study_of
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    case = read_planning("turkmenistan")
+    rule = Neutrality(max_share={"market": 0.5}, survive="any one element")
+    plan = made(Problem(case, draw(case, 4)), ["Herat section"], ["Afghan supply"], rule)
+    trials = (
+        Trial(2027, "winter", 40.0, 40.0, carried=True, mismatch=1e-12),
+        Trial(2027, "spring", 60.0, 53.0, carried=False, element="CAC-3 <Balkan> CS", quantity="flow", side="low"),
+    )
+    cut = Cut("Iran Etrek", 1.4, 8.0, "CAC-3 <Balkan> CS", 2027)
+    frontier = pd.DataFrame({"risk": [0.0, 0.0, 0.5, 0.5], "share": [0.5, 1.0, 0.5, 1.0],
+                             "value": [80e3, 90e3, 60e3, 70e3], "mean": [80e3, 90e3, 79e3, 88e3],
+                             "worst": [30e3, 28e3, 40e3, 35e3]})  # fmt: skip
+    return study_of([(plan, Replay(trials, (cut,)))], frontier=frontier)
+
+
+def test_the_page_is_well_formed_and_says_what_was_asked(study):
+    html = page(study)
+    body = html[html.index("<body>") : html.index("</body>") + 7]
+    ET.fromstring(body.replace("&nbsp;", " "))  # noqa: S314 - our own text
+    for part in ("Export by bloc", "Shares and neutrality limits", "Value over futures", "Value against risk",
+                 "Price of neutrality", "Hydraulic replay", "N-1 index", "Smallest sets of outages", "Back-test",
+                 "Regret", "Rounds of plan and replay", "How sure the inputs are"):  # fmt: skip
+        assert part in html
+    assert "CAC-3 &lt;Balkan&gt; CS" in html
+    assert "<Balkan>" not in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_verdicts_are_those_of_the_numbers(study):
+    html = page(study)
+    assert "The pipes refuse 1 day" in html
+    over = float(study.plan.shares["market"].iloc[6:].max().max())
+    assert ("A share passes its limit" in html) == (over > 0.5)
+    certificate = study.plan.certificate
+    late = certificate[certificate["year"] >= 2033]
+    assert ("N-1 fails" in html) == bool((~late["holds"]).any())
+
+
+def test_every_table_is_there(study):
+    assert set(study.tables()) == {"breaking", "backtest", "frontier", "regret", "monte_carlo", "replay"}
+    assert np.isfinite(study.tables()["monte_carlo"]["mean"]).all()
