@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+import serai as sr
 from diagnose.scans import country, scan
 from serai import cli
 from serai.known import Known
@@ -53,3 +54,31 @@ def test_a_leak_is_said_and_ends_with_1(written):
 
 def test_no_file():
     assert call("turkmenistan", "none.csv").exit_code == 2
+
+
+def test_a_series_of_readings_with_its_page_and_its_sheets(tmp_path):
+    """The metered line as a case folder, forty minutes in a CSV with times: a meter is played again."""
+    from estimate.moving_line import case, meters, read, truth
+
+    sr.write(case(), tmp_path / "line")
+    z = read(truth(40 / 60.0, 5), 6)
+    z[30:, 2] = z[10:20, 2]
+    lines = ["time,tag,value,unit"]
+    for k, row in enumerate(z):
+        lines += [f"2026-01-15T05:{k:02d}:00Z,{m.tag},{v:.9g},{'pa' if m.quantity == 'pressure' else 'kg_per_s'}"
+                  for m, v in zip(meters(), row, strict=True)]  # fmt: skip
+    (tmp_path / "readings.csv").write_text("\n".join(lines))
+    asked = tmp_path / "line", tmp_path / "readings.csv"
+    found = call(*asked, "--report", tmp_path / "page.html", "--sheet", tmp_path / "sheet.csv")
+    assert found.exit_code == 1, found.output
+    assert "forged export FT since 2026-01-15 05:30 UTC" in found.output
+    assert "balance of the gas day" in found.output
+    assert "Readings are forged: export FT" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len((tmp_path / "sheet.csv").read_text().splitlines()) == 3
+    told = json.loads(call(*asked, "--json").stdout)
+    assert [x["kind"] for x in told["incidents"]] == ["forged"]
+    assert told["incidents"][0]["open"]
+    (tmp_path / "readings.csv").write_text("time,tag\n1,2\n")
+    refused = call(*asked)
+    assert refused.exit_code == 2
+    assert "value missing" in refused.output

@@ -113,5 +113,6 @@ def case():
     """The line as a case: with its instruments, and set-points for a steady state to begin from."""
     setpoints = [("pressure", "field", START["A"]), ("withdrawal", "town", 30.0), ("withdrawal", "export", 170.0),
                  ("outlet_pressure", "CS", START["C"])]  # fmt: skip
-    rows = [{"quantity": q, "where": w, "value": v} for q, w, v in setpoints]
+    unit = {"withdrawal": "kg_per_s"}
+    rows = [{"quantity": q, "where": w, "value": v, "unit": unit.get(q, "pa")} for q, w, v in setpoints]
     return network().with_tables(instruments=instruments(), setpoints=table("setpoints", rows))

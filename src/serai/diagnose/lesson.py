@@ -79,7 +79,7 @@ def read_lesson(path: str | os.PathLike[str]) -> Taught:
         )
         return Taught(str(d["case"]), float(d["days"]), gas, tuple(d["tags"]), spread, dict(d["state"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file}: no lesson of clean days ({error}). serai learn CASE READINGS --out {file.name} makes one"
+        msg = f"{file}: no lesson of clean days ({error}). serai diagnose CASE READINGS --learn CLEAN --lesson {file.name}"
         raise SeraiError(msg) from None
 
 
