@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from serai.dispatch.nomination_model import Task
     from serai.dispatch.nomination_program import Answer
     from serai.dispatch.nomination_rows import Rows
+    from serai.dispatch.relaxation import Point
 
 MOST = 8  # limits among which the needed ones are searched
 BALANCE = 1e-6  # of the total: what the swing takes
@@ -113,21 +114,32 @@ def _named(rows: Rows, found: Answer) -> tuple[Named, ...]:
 
 
 def _irreducible(relaxation: Relaxation, named: tuple[Named, ...]) -> tuple[tuple[Named, ...], bool]:
-    """Return the limits that the proof needs, and whether that was shown; the others are taken away for it."""
-    if not named or len(named) > MOST or not _conflict(relaxation, named):
-        return named, False
+    """Return the limits that the proof needs, and whether that was shown; the others are taken away for it.
+
+    Other choices may pass the limits of one choice: then what they break is added, until nothing passes.
+    """
     kept = list(named)
-    for limit in named:
+    while kept and len(kept) <= MOST:
+        conflict, point = _conflict(relaxation, kept)
+        more = [] if conflict or point is None else _broken(relaxation.task, point, kept)
+        if conflict:
+            break
+        if not more or relaxation.left < 0.0:
+            return named, False
+        kept += more
+    if not kept or len(kept) > MOST:
+        return named, False
+    for limit in tuple(kept):
         if relaxation.left < 0.0:
             return tuple(kept), False
         rest = [x for x in kept if x != limit]
-        if _conflict(relaxation, rest):
+        if _conflict(relaxation, rest)[0]:
             kept = rest
     return tuple(kept), True
 
 
-def _conflict(relaxation: Relaxation, named: Iterable[Named]) -> bool:
-    """Tell whether these pressure limits conflict by themselves, all others taken away."""
+def _conflict(relaxation: Relaxation, named: Iterable[Named]) -> tuple[bool, Point | None]:
+    """Tell whether these pressure limits conflict with all others taken away; else give a point that passes."""
     task, kept = relaxation.task, set(named)
     at = {n: k for k, n in enumerate(task.names)}
     limited = np.zeros_like(task.limited)
@@ -140,7 +152,27 @@ def _conflict(relaxation: Relaxation, named: Iterable[Named]) -> bool:
     dropped = frozenset(ends - {(element, side) for element, side, _ in kept})
     other = Relaxation(replace(task, low=low, high=high, limited=limited), max(relaxation.left, 0.1), dropped)
     bound, _, _ = other.violation()
-    return bound > PROVEN
+    return bound > PROVEN, other.softened
+
+
+def _broken(task: Task, point: Point, kept: Iterable[Named]) -> list[Named]:
+    """Return the limits that a point breaks most, beside those kept: at most two."""
+    p, have = task.fluid.p(point.u), set(kept)
+    found: list[tuple[float, Named]] = []
+    for k, name in enumerate(task.names):
+        for side, limit, off in (("low", task.low[k], task.low[k] - p[k]), ("high", task.high[k], p[k] - task.high[k])):
+            if task.limited[k, 0 if side == "low" else 1]:
+                found.append((float(off), (name, side, float(limit))))
+    at = {n: k for k, n in enumerate(task.names)}
+    for kind, label in (("compressors", "station"), ("control_valves", "control")):
+        t = task.network.active(kind)
+        for e in task.edges:
+            if e.kind == label and point.modes[e.element] != "closed":
+                low, high = (float(t[c][e.row]) for c in ("pressure_in_min", "pressure_out_max"))
+                inlet, outlet = (float(p[at[str(t[c][e.row])]]) for c in ("from_node", "to_node"))
+                found += [(low - inlet, (e.element, "low", low)), (outlet - high, (e.element, "high", high))]
+    worst = sorted((x for x in found if x[0] > PROVEN * BAR and x[1] not in have), key=lambda x: -x[0])
+    return [name for _, name in worst[:2]]
 
 
 __all__ = ["Proof", "flow_proof", "prove"]
