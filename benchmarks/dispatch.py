@@ -67,7 +67,7 @@ def linear(as_json) -> None:
         row(
             as_json, work=f"linear {name}", peer="pandapower rundcopp", ours_s=ours_s, peer_s=peer_s,
             ratio=peer_s / ours_s, figure=ours.value, published=float(peer.res_cost), off=off, bar=LINEAR,
-            conditions=ours.residual, agree=off <= LINEAR, holds=off <= LINEAR,
+            conditions=ours.residual, agree=bool(off <= LINEAR), holds=bool(off <= LINEAR),
         )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def exact(as_json, names) -> None:
         row(
             as_json, work=f"exact {name}", peer="MATPOWER runopf, published", figure=found.value,
             published=PUBLISHED[name], off=off, bar=EXACT, mismatch=found.mismatch, pandapower=theirs, ours_s=ours_s,
-            peer_s=peer_s, ratio=peer_s / ours_s, agree=abs(off) <= EXACT, holds=bool(holds),
+            peer_s=peer_s, ratio=peer_s / ours_s, agree=bool(abs(off) <= EXACT), holds=bool(holds),
         )  # fmt: skip
 
 

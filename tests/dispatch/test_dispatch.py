@@ -162,3 +162,18 @@ def test_one_quantity_asked_two_ways_is_the_conflict():
         ("Garabogaz Gate", "low", 58e5),
         ("Garabogaz Gate", "high", 56e5),
     ]
+
+
+def test_what_no_set_point_can_carry_names_the_field_that_cannot_give_it():
+    """Two cities ask for five times as much: the case's own set-points have no answer, the only swing field no more."""
+    net = sr.read("turkmenistan")
+    asked = {n: next(k.value for k in net.knowns() if k.where == n) for n in ("Ashgabat city", "Dashoguz city")}
+    more = [sr.Known("withdrawal", n, 5.0 * v) for n, v in asked.items()]
+    cut = dispatch(net, more, choose=[*GAS, *asked], seconds=60)
+    assert cut.before is None
+    assert cut.status == "optimal"
+    assert set(cut.short) <= set(asked)
+    assert cut.short
+    field = net["supplies"].row("Galkynysh field")
+    most = float(net["supplies"]["flow_max"][field])
+    assert float(cut.result.supplied["Galkynysh field"]) == pytest.approx(most, rel=1e-6)  # no more could be had

@@ -125,7 +125,7 @@ def _shown(quantity: str, value: float) -> str:
         return f"{value / 1e6:.2f} MW"
     if quantity == "reactive_power":
         return f"{value / 1e6:.2f} Mvar"
-    if quantity in ("flow", "supplied", "delivered", "supply", "withdrawal"):
+    if quantity in ("flow", "supplied", "delivered", "supply", "withdrawal", "net supply", "net withdrawal"):
         return f"{value:.2f} kg/s"
     return f"{value:.4f}"
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 
+NET_SUPPLY = "net supply"  # of a node: its supplies less its offtakes; the only quantity that is said with turned sign
+
+
 @dataclass
 class Ranges:
     """Low and high (n_column,), SI, of every column; +-inf = free. `source[column, side]` says which limit it is."""
@@ -95,7 +98,7 @@ def _terminals(r: Ranges, system: System) -> None:
             if value is None:
                 names[node] = name
     for node, name in names.items():  # where all are known, the column is data
-        quantity = "supplied" if name in net["supplies"] else "delivered"
+        quantity = NET_SUPPLY if name in net["supplies"] else "net withdrawal"
         r.narrow(w.first + node, sums[node][0], sums[node][1], (quantity, name))
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from serai.dispatch.conflict import Limits, conflict
+from serai.dispatch.limits import NET_SUPPLY
 from serai.dispatch.program import Box, Point, Program, Step
 from serai.dispatch.reduced import Reduced
 from serai.errors import NotConverged, SingularSystem
@@ -426,8 +427,7 @@ class _Search:
                 out.append(Binding(*r.names[i], side, limit, 0.0))
                 continue
             limit = float(self.limit[0 if side == "low" else 1][k // n, int(self.free[k % n])])
-            quantity, element = self._name(k, side)
-            out.append(Binding(quantity, element, side, limit, 0.0, k // n))
+            out.append(_said(Binding(*self._name(k, side), side, limit, 0.0, k // n)))
         return tuple(out)
 
     def _name(self, j: int, side: str) -> tuple[str, str]:
@@ -442,7 +442,9 @@ class _Search:
                 column = int(self.free[j % n])
                 limit = float(self.limit[0 if side == "low" else 1][j // n, column])
                 quantity, element = self._name(j, side)
-                out.append(Violation(quantity, element, float(X[j // n, column]), limit, float(off[j]), j // n))
+                turn = -1.0 if quantity == NET_SUPPLY else 1.0
+                value = turn * float(X[j // n, column])
+                out.append(Violation(quantity, element, value, turn * limit, float(off[j]), j // n))
         k = 0
         for r in self.task.rows:
             for i, (quantity, element) in enumerate(r.names):
@@ -467,7 +469,7 @@ class _Search:
                 price = float(abs(step.column_price[j]) * self.scale / point.turn[j])
                 quantity, element = self._name(j, side)
                 limit = float(self.limit[0 if side == "low" else 1][j // n, column])
-                out.append(Binding(quantity, element, side, limit, price, j // n))
+                out.append(_said(Binding(quantity, element, side, limit, price, j // n)))
         k = 0
         for r in self.task.rows:
             for i, (quantity, element) in enumerate(r.names):
@@ -477,6 +479,13 @@ class _Search:
                     out.append(Binding(quantity, element, side, limit * r.unit, abs(price) * self.scale / r.unit))
             k += len(r.names)
         return tuple(sorted(out, key=lambda b: -b.price * max(abs(b.limit), 1e-9)))  # by what a percent of it is worth
+
+
+def _said(limit: Binding) -> Binding:
+    """Return a limit as it is said: a net supply is a negative withdrawal."""
+    if limit.quantity != NET_SUPPLY:
+        return limit
+    return replace(limit, side={"low": "high", "high": "low"}[limit.side], limit=-limit.limit)
 
 
 def _nothing(n: int) -> Objective:
