@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serai.diagnose import diagnose
+    from serai.dispatch import dispatch  # type: ignore[no-redef] # package and call in one
+    from serai.dispatch.nominate import nominate
     from serai.errors import SeraiError
     from serai.estimate import estimate
     from serai.known import Event, Known, Series, at
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from serai.network.check import check
     from serai.network.from_pandapipes import from_pandapipes
     from serai.network.from_pandapower import from_pandapower
+    from serai.plan.neutrality import Neutrality
+    from serai.plan.plan import plan
     from serai.simulate.ensemble import Ensemble, ensemble
     from serai.simulate.labelled import Result
     from serai.simulate.outages import outages
@@ -38,17 +42,21 @@ __all__ = [
     "Gas",
     "Known",
     "Network",
+    "Neutrality",
     "Result",
     "SeraiError",
     "Series",
     "at",
     "check",
     "diagnose",
+    "dispatch",
     "ensemble",
     "estimate",
     "from_pandapipes",
     "from_pandapower",
+    "nominate",
     "outages",
+    "plan",
     "read",
     "steady",
     "table",
@@ -57,6 +65,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "serai.dispatch": ("dispatch",),
+    "serai.dispatch.nominate": ("nominate",),
     "serai.errors": ("SeraiError",),
     "serai.diagnose": ("diagnose",),
     "serai.estimate": ("estimate",),
@@ -65,6 +75,8 @@ _HOME = {
     "serai.network.check": ("check",),
     "serai.network.from_pandapipes": ("from_pandapipes",),
     "serai.network.from_pandapower": ("from_pandapower",),
+    "serai.plan.neutrality": ("Neutrality",),
+    "serai.plan.plan": ("plan",),
     "serai.simulate.ensemble": ("Ensemble", "ensemble"),
     "serai.simulate": ("Result", "outages", "steady", "transient"),
 }
