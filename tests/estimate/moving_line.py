@@ -51,7 +51,8 @@ def moving(**given):
 def truth(hours, seed, *, leak=None, more=(), stop=None, same=False):
     """Return exact readings (n_step + 1, n_meter) every STEP seconds, in the order of `meters`.
 
-    leak   (node of the fine grid, [kg/s], hour from which on), more of them; stop  hour at which the station eases for an hour
+    leak   (node of the fine grid, [kg/s], hour from which on), more of them
+    stop   hour at which the station eases for an hour
     The field and the station hold their outlet pressures as a controller does, by what they pass.
     """
     r = np.random.default_rng(seed)

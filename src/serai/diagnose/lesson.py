@@ -79,7 +79,8 @@ def read_lesson(path: str | os.PathLike[str]) -> Taught:
         )
         return Taught(str(d["case"]), float(d["days"]), gas, tuple(d["tags"]), spread, dict(d["state"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file}: no lesson of clean days ({error}). serai diagnose CASE READINGS --learn CLEAN --lesson {file.name}"
+        how = f"serai diagnose CASE READINGS --learn CLEAN --lesson {file.name}"
+        msg = f"{file}: no lesson of clean days ({error}). {how} makes one"
         raise SeraiError(msg) from None
 
 
