@@ -17,7 +17,6 @@ import pandas as pd
 from serai.plan.neutrality import dependences
 from serai.plan.problem import Problem
 from serai.plan.scenarios import draw
-from serai.plan.solve import Mix, Search
 from serai.plan.value import policy
 
 if TYPE_CHECKING:
@@ -40,12 +39,8 @@ class Rule:
 
 
 def rule_of(plan: Made) -> Rule:
-    """Return how a plan sells: the prices of its bounds, from the mixture of policies that proved its value."""
-    search = Search(plan.problem, plan.neutrality, plan.risk, plan.tail)
-    mix = Mix(search, plan.solved.decisions)
-    for known in plan.solved.mixture.policies:
-        mix.add(known)
-    _, _, prices, _ = mix.solve()
+    """Return how a plan sells: the prices of its bounds, under which the mixture that proved its value is best."""
+    prices = plan.solved.prices
     return Rule(plan.solved.decisions, prices.fee, prices.toll)
 
 
