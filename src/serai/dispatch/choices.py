@@ -30,6 +30,7 @@ GROUPS = {  # what a person may name: kind of element, quantities whose Known is
     "supplies": ("supplies", ("supply",)),
     "pressures": ("supplies", ("pressure",)),
     "deliveries": ("offtakes", ("withdrawal",)),
+    "taps": ("transformers", ()),  # no column of a state: `taps` steps them around a search
 }
 USUAL = ("stations", "control valves", "generation", "voltages")
 BY_RATIO = {"compressors": "ratio", "control_valves": "drop"}  # what a steady search holds

@@ -19,14 +19,15 @@ from serai.dispatch import choices as chosen_by
 from serai.dispatch import objective as goals
 from serai.dispatch.ask import Ask
 from serai.dispatch.day import Day
-from serai.dispatch.moment import Moment
-from serai.dispatch.sequence import Binding, Found, Violation
+from serai.dispatch.moment import Moment, others
+from serai.dispatch.taps import GROUP, KINDS, Taps, kept
 from serai.errors import SeraiError
 from serai.known import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from serai.dispatch.sequence import Binding, Found, Violation
     from serai.known import Event
     from serai.network import Network
     from serai.simulate.labelled import Result
@@ -149,8 +150,8 @@ def dispatch(
     network    what exists; its own set-points of its day hold unless `knowns` replace them
     knowns     exact Knowns (sigma 0), SI: the deliveries wanted, other set-points
     choose     what may be chosen: "stations", "control valves", "generation", "voltages", "supplies", "pressures" (of
-               supplies that hold one), "deliveries" (no more than asked, and cut last), or elements by name;
-               None = the first four
+               supplies that hold one), "deliveries" (no more than asked, and cut last), "taps" (whole steps, a local
+               search around the others, of a steady state), or elements by name; None = the first four
     objective  "fuel" (gas burnt by drives and plants), "losses" (of the grid), "cost" (`costs`, or the case's own
                tables), "nothing" (any feasible point)
 
@@ -188,9 +189,15 @@ def dispatch(
         if names:
             msg = "switch is for a steady state: dispatch that first, then the day with the positions found"
             raise SeraiError(msg)
+        if _tapped(ask):
+            msg = (
+                "taps are chosen for a steady state, one position for all hours: dispatch that first, then give the "
+                "tap positions found as knowns of the day"
+            )
+            raise SeraiError(msg)
         job: Moment | Day = Day(ask, hours=float(hours), step=step, start_hour=start_hour, linepack=linepack)
     else:
-        job = _switched(ask, names, hour, began) if names else Moment(ask, hour)
+        job = _switched(ask, names, hour, began) if names else _moment(ask, hour)
     return _answer(ask, job, time.perf_counter() - began)
 
 
@@ -199,6 +206,17 @@ def _groups(network: Network, choose: Iterable[str] | None) -> tuple[str, ...]:
     if choose is None:
         return tuple(g for g in chosen_by.USUAL if len(network.active(chosen_by.GROUPS[g][0])))
     return (choose,) if isinstance(choose, str) else tuple(choose)
+
+
+def _tapped(ask: Ask) -> bool:
+    """Tell whether tap positions may be chosen."""
+    net = ask.network
+    return any(g == GROUP or (g in net and net.kind_of(g) in KINDS) for g in ask.groups)
+
+
+def _moment(ask: Ask, hour: float | None, also: Sequence[Known] = ()) -> Moment:
+    """Search one steady state, around it the tap positions where they may be chosen."""
+    return Taps(ask, hour, also).best if _tapped(ask) else Moment(ask, hour, also)
 
 
 def _switched(ask: Ask, names: list[str], hour: float | None, began: float) -> Moment:
@@ -214,7 +232,7 @@ def _switched(ask: Ask, names: list[str], hour: float | None, began: float) -> M
             break
         also = [Known("open", n, p, source="dispatch") for n, p in zip(names, positions, strict=True)]
         try:
-            made = Moment(replace(ask, seconds=max(left, 1.0)), hour, also)
+            made = _moment(replace(ask, seconds=max(left, 1.0)), hour, also)
         except SeraiError as error:  # closed so, a part has no source or no pressure
             refused = error
             continue
@@ -237,7 +255,7 @@ def _answer(ask: Ask, job: Moment | Day, seconds: float) -> Dispatch:
     goal, found = job.goal, job.found
     value = [_value(goal, states) for states in (job.after, job.before)]
     result = job.after[0] if job.after else None
-    violations = found.violations + _others(ask, result, found)
+    violations = found.violations + others(ask, result, found)
     if result is None and not violations:
         status, reason = "refused", job.refusal
     elif violations or not found.lawful:
@@ -256,23 +274,6 @@ def _value(goal: goals.Objective | None, states: tuple[Result, Any] | None) -> f
     if states is None:
         return float("nan")
     return 0.0 if goal is None else goal.value(np.atleast_2d(states[1]))
-
-
-def _others(ask: Ask, result: Result | None, found: Found) -> tuple[Violation, ...]:
-    """Return the limits that the confirmed result breaks and the search did not speak of: of frozen set-points."""
-    if result is None:
-        return ()
-    known = {(v.quantity, v.element) for v in found.violations} | {("", v.element) for v in found.violations}
-    out = []
-    for b in result.breaks():
-        if b.quantity == "loading" and ask.line_limit != "current":
-            continue
-        if (b.quantity, b.element) in known:
-            continue
-        size = abs(b.value - b.limit) / max(abs(b.limit), 1e-9)
-        moment = 0 if np.isnan(b.time) else int(b.time)
-        out.append(Violation(b.quantity, b.element, b.value, b.limit, size, moment))
-    return tuple(out)
 
 
 def _frozen(ask: Ask, job: Moment | Day) -> list[str]:
@@ -302,10 +303,13 @@ def _table(job: Moment | Day) -> xr.Dataset:
     columns = [c.shown for c in chosen]
     after = X[:, columns]
     past = np.full_like(after, np.nan) if before is None else before[:, columns]
-    names = [c.element for c in chosen]
+    names, quantities = [c.element for c in chosen], [c.known.quantity for c in chosen]
+    for was, now in kept(job.system, job.taps, job.setpoints) if isinstance(job, Moment) else ():
+        names, quantities = [*names, was.where], [*quantities, was.quantity]
+        past, after = (np.append(v, [[k.value]], axis=1) for v, k in ((past, was), (after, now)))
     dims: tuple[str, ...] = ("time", "setpoint")
     coords: dict[str, Any] = {
-        "element": ("setpoint", names), "quantity": ("setpoint", [c.known.quantity for c in chosen]),
+        "element": ("setpoint", names), "quantity": ("setpoint", quantities),
     }  # fmt: skip
     if times is None:
         return xr.Dataset({"before": ("setpoint", past[0]), "after": ("setpoint", after[0])}, coords=coords)

@@ -12,7 +12,7 @@ import numpy as np
 from serai.dispatch.ask import Ask, Plan, task
 from serai.dispatch.choices import BY_KNOWN, BY_RATIO, Choice, choices, controls, released, setpoints, without
 from serai.dispatch.horizon import Horizon
-from serai.dispatch.sequence import Found, Task, sequence
+from serai.dispatch.sequence import Found, Task, Violation, sequence
 from serai.errors import NotClosed, NotConverged, PhysicsRefused, SeraiError, SingularSystem
 from serai.known import Known
 from serai.simulate.steady import Run, result_of
@@ -39,6 +39,7 @@ class Moment:
 
     own           the Knowns before; setpoints those chosen
     before, after (Result, state) with them; None where the laws have no answer (`refusal` says why for `after`)
+    taps          tap positions before, where a search around this one chose them (`taps`)
     """
 
     def __init__(self, ask: Ask, hour: float | None, also: Sequence[Known] = ()) -> None:
@@ -49,6 +50,7 @@ class Moment:
         self.own = own if "generation" not in ask.groups else own + units_apart(net, own)
         self.commands: tuple[()] = ()
         self.refusal = ""
+        self.taps: list[Known] = []
         self.system, run = System(net, self.own, cell=ask.cell), None
         try:
             run = Run(self.system)
@@ -176,3 +178,20 @@ def units_apart(network: Network, own: Sequence[Known]) -> list[Known]:
             out.append(Known("active_power", name, (low + high) / 2.0, source="dispatch"))
         seen.add(bus)
     return out
+
+
+def others(ask: Ask, result: Result | None, found: Found) -> tuple[Violation, ...]:
+    """Return the limits that the confirmed result breaks and the search did not speak of: of frozen set-points."""
+    if result is None:
+        return ()
+    known = {(v.quantity, v.element) for v in found.violations} | {("", v.element) for v in found.violations}
+    out = []
+    for b in result.breaks():
+        if b.quantity == "loading" and ask.line_limit != "current":
+            continue
+        if (b.quantity, b.element) in known:
+            continue
+        size = abs(b.value - b.limit) / max(abs(b.limit), 1e-9)
+        moment = 0 if np.isnan(b.time) else int(b.time)
+        out.append(Violation(b.quantity, b.element, b.value, b.limit, size, moment))
+    return tuple(out)

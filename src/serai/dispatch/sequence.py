@@ -118,6 +118,8 @@ class Found:
     reason      why it ended
     rounds      linear programs solved
     trail       (value, sum of violations, box) of every accepted state
+    law_price   (M,) multipliers of the laws there: the objective, scaled, falls by `law_price @ dF` where F + dF holds
+                in their place; None where the last program had no answer
     """
 
     X: Floats
@@ -130,6 +132,7 @@ class Found:
     conflict: tuple[Binding, ...] = ()
     trail: tuple[tuple[float, float, float], ...] = ()
     seconds: float = 0.0
+    law_price: Floats | None = None
 
     @property
     def broken(self) -> float:
@@ -412,6 +415,7 @@ class _Search:
         return Found(
             here.X, here.value, violations, binding, here.lawless == 0.0, reason, used,
             self._conflict(point) if violations else (), tuple(self.trail), seconds,
+            step.law_price if step.ok else None,
         )  # fmt: skip
 
     def _conflict(self, point: Point) -> tuple[Binding, ...]:
