@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from serai import cli
 from serai.plan.case import inputs, read_planning
 from serai.plan.neutrality import Neutrality
 from serai.plan.plan import plan
+from serai.plan.told import shown
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,19 @@ def test_concentration_and_certificate_by_hand():
     assert without.loc[("Field", 2026), "missing"] == pytest.approx(10.0)  # the peak of 2 x 5
 
 
+def test_what_the_control_room_is_told_is_what_the_plan_says(found):
+    told = json.loads(json.dumps(shown(found), allow_nan=False))
+    year = told["years"][-1]
+    assert sum(f["volume"][-1] for f in told["flows"]) == pytest.approx(found.flows.loc[year].sum(), abs=0.01)
+    markets = [s for s in told["shares"] if s["by"] == "market"]
+    assert sum(s["plan"] for s in markets) == pytest.approx(1.0, abs=1e-3)
+    assert {s["limit"] for s in markets} == {0.75}
+    assert all(s["limit"] is None for s in told["shares"] if s["by"] == "route")
+    assert [b["name"] for b in told["builds"]] == found.builds["project"].tolist()
+    assert told["value"] * 1e3 == pytest.approx(found.value)
+    assert "replay" not in told
+
+
 def test_the_command_writes_tables_and_the_page(tmp_path):
     plain = ["--futures", "2", "--seconds", "3", "--max-share", "1", "--max-loss", "1", "--no-survive", "--no-checks"]
     done = CliRunner().invoke(cli.app, ["plan", "turkmenistan", *plain, "--mps", "--out", str(tmp_path)])
@@ -58,6 +74,7 @@ def test_the_command_writes_tables_and_the_page(tmp_path):
     flows = pd.read_csv(folder / "plan_flows.csv", index_col=0)
     assert flows.index.tolist() == list(range(2027, 2042))
     assert "million USD, gap" in done.stdout
+    assert json.loads((folder / "plan.json").read_text())["years"] == list(range(2027, 2042))
     html = (folder / "plan.html").read_text(encoding="utf-8")
     assert "Export plan of Turkmenistan" in html
     assert "http" not in html.replace("http://www.w3.org", "")

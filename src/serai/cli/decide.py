@@ -85,6 +85,9 @@ def _made(case: str, rounds: int, how: dict[str, Any]) -> list[tuple[Plan, Repla
 
 def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool) -> None:
     """Write the page, and the tables of what was asked of the plan."""
+    import json
+
+    from serai.plan.told import shown
     from serai.report.plan import Study, study_of, write_plan
 
     if checks:
@@ -94,5 +97,7 @@ def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool)
             rows.to_csv(folder / f"plan_{name}.csv")
     else:
         study = Study(made[0][0])
+    told = shown(study.plan, study.replay, study.frontier)
+    (folder / "plan.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")  # for the control room
     typer.echo(f"written  {folder}/plan_*.csv")
     typer.echo(f"written  {write_plan(study, folder / 'plan.html')}")

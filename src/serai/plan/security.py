@@ -36,7 +36,7 @@ def certificate(plan: Made, cover: float = 1.0) -> pd.DataFrame:
 
     lost      share of the piece that fails;  left = deliverable exports, homes first [bcm]
     cover     `left` over firm sales (nan where nothing is firm);  missing = home gas that the peak day lacks [bcm/y]
-    holds     homes are warm on the peak day and firm sales x `cover` can be delivered
+    holds     homes are warm on the peak day and all year, and firm sales x `cover` can be delivered
     """
     case = plan.problem.case
     sure = Problem(case, expected(case))
@@ -46,9 +46,10 @@ def certificate(plan: Made, cover: float = 1.0) -> pd.DataFrame:
     rows = []
     for k, e in enumerate(parts):
         for y, year in enumerate(plan.problem.years):
-            out, lacking = float(found.exported[k, y]), float(found.missing[k, y] + found.unserved[k, y])
+            out, lacking = float(found.exported[k, y]), float(found.missing[k, y])
+            warm = lacking <= ENOUGH and found.unserved[k, y] <= ENOUGH
             share = out / firm[y] if firm[y] > 0.0 else np.nan
-            holds = lacking <= ENOUGH and out >= cover * firm[y] - ENOUGH
+            holds = bool(warm and out >= cover * firm[y] - ENOUGH)
             rows.append((e.kind, e.name, int(year), e.lost, out, share, lacking, holds))
     return pd.DataFrame(rows, columns=["kind", "element", "year", "lost", "left", "cover", "missing", "holds"])
 
