@@ -23,7 +23,7 @@ def dispatch(  # noqa: PLR0917 - each is an option of its own
         list[str] | None,
         typer.Option(
             help="What may be chosen: stations, 'control valves', generation, voltages, supplies, pressures, "
-            "deliveries, or an element by its name; may be repeated. Not given = the first four."
+            "deliveries, taps, or an element by its name; may be repeated. Not given = the first four."
         ),
     ] = None,
     objective: Annotated[str, typer.Option(help="fuel, losses, cost or nothing.")] = "fuel",
@@ -36,6 +36,7 @@ def dispatch(  # noqa: PLR0917 - each is an option of its own
     ] = None,
     seconds: Annotated[float, typer.Option(help="Time for the search.", min=0.1)] = 120.0,
     out: Annotated[Path | None, typer.Option(help="Folder for setpoints.csv and the confirmed state (NetCDF).")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page there: before and after, what binds.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Choose set-points at least fuel, losses or cost, such that the exact laws and every limit hold."""
@@ -52,6 +53,10 @@ def dispatch(  # noqa: PLR0917 - each is an option of its own
     typer.echo(json.dumps(_record(found)) if as_json else "\n".join(_lines(found)))
     if out is not None:
         _write(found, out)
+    if report is not None:
+        from serai.report.dispatch import write_dispatch
+
+        typer.echo(f"written  {write_dispatch(found, report)}", err=as_json)
     if not found.feasible:
         raise typer.Exit(REFUSED)
 
@@ -125,6 +130,8 @@ def _shown(quantity: str, value: float) -> str:
         return f"{value / 1e6:.2f} MW"
     if quantity == "reactive_power":
         return f"{value / 1e6:.2f} Mvar"
+    if quantity == "tap_position":
+        return f"{value:+.0f}"
     if quantity in ("flow", "supplied", "delivered", "supply", "withdrawal", "net supply", "net withdrawal"):
         return f"{value:.2f} kg/s"
     return f"{value:.4f}"

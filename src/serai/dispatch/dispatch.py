@@ -55,7 +55,8 @@ class Dispatch:
     violations   limits that `result` breaks, the worst first
     binding      limits that hold the objective back, with the price of each
     conflict     where violations remain: limits that cannot hold together near the state
-    table        set-points over time before and after (xarray)
+    table        set-points over time before and after (xarray); over a day also what each step adds to the objective,
+                 `value_before` and `value_after`, in `unit`
     notes        set-points that were frozen outside their own limits
     asked        the Knowns before (over a day: at its start)
     """
@@ -314,4 +315,11 @@ def _table(job: Moment | Day) -> xr.Dataset:
     if times is None:
         return xr.Dataset({"before": ("setpoint", past[0]), "after": ("setpoint", after[0])}, coords=coords)
     coords["time"] = ("time", times, {"units": "s", "long_name": "end of the step, since the start"})
-    return xr.Dataset({"before": (dims, past), "after": (dims, after)}, coords=coords)
+    course = {f"value_{k}": ("time", _course(job.goal, states, len(times)))
+              for k, states in (("before", job.before), ("after", job.after))}  # fmt: skip
+    return xr.Dataset({"before": (dims, past), "after": (dims, after), **course}, coords=coords)
+
+
+def _course(goal: goals.Objective | None, states: tuple[Result, Any] | None, moments: int) -> Any:
+    """Return what each moment adds to the objective (T,); nan where there is no state."""
+    return np.array([_value(goal, states and (states[0], states[1][t])) for t in range(moments)])

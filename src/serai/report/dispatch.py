@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page of a dispatch: the objective before and after by hour, the set-points, what is broken and what binds."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serai.report.charts import Chart, Line, line_chart
+from serai.report.svg import HATCH, tag
+from serai.report.tables import Cell, figure_cell, table, text
+from serai.report.words import decimals_for, esc, number, plural, power_of_ten, sentence
+from serai.units import BAR, HOUR
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from serai.dispatch import Binding, Dispatch, Violation
+
+    Floats = NDArray[np.float64]
+
+CHARTS = 18  # set-points drawn, those that move most first
+ROWS = 15  # limits listed
+MOVED = 1e-6  # relative: a set-point that moves less stays as it was
+SAID = {
+    "optimal": "Every limit holds, the exact laws confirm it, and no small move gains: a local optimum.",
+    "feasible": "Every limit holds and the exact laws confirm it; the search ended before it could gain no more.",
+    "infeasible near": "No state that keeps every limit was found; this is the smallest violation found.",
+    "refused": "The laws, solved anew with these set-points, do not confirm them.",
+}
+UNITS = {  # of quantities: unit shown, SI units in one of it; all others are shown as they are
+    **dict.fromkeys(("pressure", "outlet_pressure", "inlet_pressure", "pressure_drop", "drop"), ("bar", BAR)),
+    **dict.fromkeys(("power", "active_power"), ("MW", 1e6)),
+    "reactive_power": ("Mvar", 1e6),
+    **dict.fromkeys(
+        ("flow", "supply", "withdrawal", "supplied", "delivered", "net supply", "net withdrawal"), ("kg/s", 1.0)
+    ),
+    "magnitude": ("pu", 1.0),
+    "loading": ("of the rating", 1.0),
+}
+GOALS = {"W": ("MW", 1e6), "J": ("MWh", 3.6e9), "kg": ("t", 1e3)}  # objectives in the unit that is read
+
+
+def write_dispatch(found: Dispatch, where: str | os.PathLike[str]) -> Path:
+    """Write the page of a dispatch, one file that needs no other; it appears whole or not at all."""
+    target = Path(where)
+    html = dispatch_page(found)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def dispatch_page(found: Dispatch) -> str:
+    """Return the page of a dispatch as HTML."""
+    style = (files("serai.report") / "style.css").read_text(encoding="utf-8")
+    lasts = "time" in found.table.dims
+    drawn = _day(found) if lasts else _moment(found)
+    body = f"{HATCH}{_head(found)}<main>{_verdict(found)}{drawn}{_limits(found)}</main>{_foot(found)}"
+    title = esc(found.network.title or found.network.name)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        '<meta name="color-scheme" content="light dark"/>\n'
+        f"<title>{title} · Serai dispatch</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _head(found: Dispatch) -> str:
+    unit, factor = GOALS.get(found.unit, (found.unit, 1.0))
+    values = [found.value_before / factor, found.value / factor]
+    digits = decimals_for(values, 4)
+    share = 100.0 * found.saved / found.value_before if found.value_before else float("nan")
+    facts = [
+        ("Status", found.status),
+        (f"{sentence(found.goal)} before", f"{number(values[0], digits)} {unit}"),
+        ("after", f"{number(values[1], digits)} {unit}"),
+        ("less by", f"{number(share, 1)} %"),
+        ("Search", f"{number(found.seconds, 0)} s"),
+    ]
+    listed = "".join(f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>" for k, v in facts)
+    name = f"{found.network.title or found.network.name}{' · ' + found.network.day if found.network.day else ''}"
+    made = " Losses are shown as all that the units make: with given loads it falls with them."
+    return (
+        f'<header><p class="mark">serai</p><h1>{esc(name)}: dispatch</h1><dl>{listed}</dl>'
+        f"<p>Before: the set-points of the case. After: those that the search chose, confirmed by the laws solved anew."
+        f"{made if found.goal == 'losses' else ''}</p></header>"
+    )
+
+
+def _verdict(found: Dispatch) -> str:
+    why = f" {esc(sentence(found.reason))}." if found.status == "refused" else ""
+    items = f'<li class="{"ok" if found.feasible else "no"}"><span><b>{SAID[found.status]}</b>{why}</span></li>'
+    items += "".join(f'<li class="wait"><span>{esc(sentence(n))}.</span></li>' for n in found.notes)
+    return f'<section class="verdict"><ul>{items}</ul></section>'
+
+
+# ------------------------------------------------------------------------------------------------- set-points
+
+
+def _day(found: Dispatch) -> str:
+    """Return charts of the objective and of every set-point that moves, over the hours of the dispatch."""
+    t = found.table
+    hours = t["time"].values / HOUR
+    unit, factor = GOALS.get(found.unit, (found.unit, 1.0))
+    both = [(w, t[f"value_{w}"].values / factor, style) for w, style in (("after", "s1"), ("before", "s2"))]
+    lines = tuple(Line(*one) for one in both)
+    goal = Chart(f"{sentence(found.goal)} in each step", unit, hours, lines, zero=True, x_unit="h")
+    moved = [k for k in range(t.sizes["setpoint"]) if _moved(t, k)]
+    moved.sort(key=lambda k: -_share(t, k))
+    charts = [goal, *_held(found, hours), *(_course(t, k, hours) for k in moved[:CHARTS])]
+    figures = "".join(tag("figure", line_chart(c), cls="panel") for c in charts if _drawable(c))
+    left = t.sizes["setpoint"] - len(moved)
+    note = f"{plural(len(moved), 'set-point')} moved; {left} stay{'s' if left == 1 else ''} as before"
+    if len(moved) > CHARTS:
+        note += f"; the {CHARTS} that move most are drawn"
+    head = f'<div class="part head"><h2>The day</h2><span class="q">hours since the start; {note}</span></div>'
+    return f'{head}<div class="grid">{figures}</div>'
+
+
+def _drawable(chart: Chart) -> bool:
+    return len(chart.x) > 1 and any(np.isfinite(line.values).any() for line in chart.lines)
+
+
+def _held(found: Dispatch, hours: Floats) -> list[Chart]:
+    """Return the linepack before and after, where there are pipes that hold gas."""
+    lines = []
+    for label, result, style in (("after", found.result, "s1"), ("before", found.before, "s2")):
+        if result is not None and "linepack" in result.dataset:
+            held = np.asarray(result.linepack_total, dtype=np.float64) / 1e3
+            lines.append(Line(label, held[-len(hours) :], style))
+    return [Chart("Gas in the pipes", "t", hours, tuple(lines), x_unit="h")] if lines else []
+
+
+def _course(t: xr.Dataset, k: int, hours: Floats) -> Chart:
+    one = t.isel(setpoint=k)
+    quantity = str(one["quantity"].item())
+    unit, factor = UNITS.get(quantity, ("", 1.0))
+    lines = tuple(
+        Line(label, one[label].values / factor, style) for label, style in (("after", "s1"), ("before", "s2"))
+    )
+    return Chart(str(one["element"].item()), _in_words(quantity, unit), hours, lines, height=150.0, x_unit="h")
+
+
+def _in_words(quantity: str, unit: str) -> str:
+    return f"{quantity.replace('_', ' ')}, {unit}" if unit else quantity.replace("_", " ")
+
+
+def _moved(t: xr.Dataset, k: int) -> bool:
+    return _share(t, k) > MOVED
+
+
+def _share(t: xr.Dataset, k: int) -> float:
+    """Return by how much a set-point moves, of its size."""
+    was, now = (np.atleast_1d(t[v].isel(setpoint=k).values) for v in ("before", "after"))
+    size = max(float(np.abs(now).max()), float(np.nanmax(np.abs(was), initial=0.0)), 1e-9)
+    return float(np.nanmax(np.abs(now - was), initial=0.0)) / size if np.isfinite(was).any() else np.inf
+
+
+def _moment(found: Dispatch) -> str:
+    """Return the set-points of a steady state that moved, as a table."""
+    t = found.table
+    moved = sorted((k for k in range(t.sizes["setpoint"]) if _moved(t, k)), key=lambda k: -_share(t, k))
+    rows = []
+    for k in moved:
+        one = t.isel(setpoint=k)
+        quantity = str(one["quantity"].item())
+        unit, factor = UNITS.get(quantity, ("", 1.0))
+        was, now = float(one["before"]) / factor, float(one["after"]) / factor
+        digits = 0 if quantity == "tap_position" else 3
+        rows.append([text(one["element"].item()), text(quantity.replace("_", " ")), figure_cell(was, digits),
+                     figure_cell(now, digits), figure_cell(now - was, digits), text(unit)])  # fmt: skip
+    left = t.sizes["setpoint"] - len(moved)
+    note = f"{plural(len(moved), 'set-point')} moved; {left} stay{'s' if left == 1 else ''} as before"
+    listed = table(["Element", "Quantity", ">Before", ">After", ">Change", "Unit"], rows) if rows else ""
+    head = f'<div class="part head"><h2>Set-points</h2><span class="q">{note}</span></div>'
+    return head + (f'<section class="panel">{listed}</section>' if rows else "")
+
+
+# ------------------------------------------------------------------------------------------------- limits
+
+
+def _limits(found: Dispatch) -> str:
+    out = ""
+    lasts = "time" in found.table.dims
+    if found.violations:
+        rows = [_broken(v, found, lasts=lasts) for v in found.violations[:ROWS]]
+        heads = ["Element", "Quantity", ">Value", ">Limit", "Unit", *([">At|h"] if lasts else [])]
+        out += _part("What is broken", _of(len(found.violations), "the worst first"), table(heads, rows))
+    if found.conflict:
+        rows = [_bound(b, found, lasts=lasts)[:-1] for b in found.conflict[:ROWS]]
+        note = "drop any one of these and the rest can hold, as far as the laws linearised there tell"
+        out += _part("What cannot hold together", note, table(_heads(lasts=lasts), rows))
+    unit, _ = GOALS.get(found.unit, (found.unit, 1.0))
+    rows = [_bound(b, found, lasts=lasts) for b in found.binding[:ROWS]]
+    if rows:
+        worth = f">A percent is worth|{unit}"
+        out += _part(
+            "What binds", _of(len(found.binding), "the dearest first"), table([*_heads(lasts=lasts), worth], rows)
+        )
+    elif found.feasible:
+        out += _part("What binds", "no limit holds the objective back", "")
+    return out
+
+
+def _heads(*, lasts: bool) -> list[str]:
+    return ["Element", "Quantity", "Side", ">Limit", "Unit", *([">At|h"] if lasts else [])]
+
+
+def _of(count: int, order: str) -> str:
+    return f"{order}; {ROWS} of {count:,}" if count > ROWS else order
+
+
+def _part(title: str, note: str, listed: str) -> str:
+    head = f'<div class="part head"><h2>{title}</h2><span class="q">{esc(note)}</span></div>'
+    return head + (f'<section class="panel">{listed}</section>' if listed else "")
+
+
+def _hour(found: Dispatch, moment: int) -> Cell:
+    times = found.table["time"].values
+    return figure_cell(float(times[min(moment, len(times) - 1)]) / HOUR, 1)
+
+
+def _broken(v: Violation, found: Dispatch, *, lasts: bool) -> list[Cell]:
+    unit, factor = UNITS.get(v.quantity, ("", 1.0))
+    row = [text(v.element), text(v.quantity.replace("_", " ")), figure_cell(v.value / factor, 3, bad=True),
+           figure_cell(v.limit / factor, 3), text(unit)]  # fmt: skip
+    return [*row, _hour(found, v.moment)] if lasts else row
+
+
+def _bound(b: Binding, found: Dispatch, *, lasts: bool) -> list[Cell]:
+    unit, factor = UNITS.get(b.quantity, ("", 1.0))
+    _, scale = GOALS.get(found.unit, (found.unit, 1.0))
+    worth = 0.01 * abs(b.limit) * b.price / scale
+    row = [text(b.element), text(b.quantity.replace("_", " ")), text("at least" if b.side == "low" else "at most"),
+           figure_cell(b.limit / factor, 3), text(unit)]  # fmt: skip
+    return [*row, *([_hour(found, b.moment)] if lasts else []), figure_cell(worth, decimals_for([worth], 3))]
+
+
+def _foot(found: Dispatch) -> str:
+    sure = f"The laws' largest mismatch, recomputed outside the solver, is {power_of_ten(found.mismatch)}. "
+    return f"<footer>{sure if found.result is not None else ''}Made by Serai. No request leaves this page.</footer>"
