@@ -56,7 +56,7 @@ def _flows(plan: Plan) -> list[dict[str, Any]]:
 def _shares(plan: Plan, year: int) -> list[dict[str, Any]]:
     """Return the share of every dependence in the volume of a year, beside its bound."""
     bounds = plan.neutrality.shares
-    row: dict[Any, float] = dict(plan.shares.loc[year].items())
+    row: dict[Any, Any] = plan.shares.loc[year].to_dict()
     return [
         {"by": dimension, "name": name, "now": None, "plan": round(float(share), 4), "limit": bounds.get(dimension),
          "year": year}
