@@ -17,6 +17,8 @@ from serai.report.words import decimals_for, esc, number, plural, power_of_ten, 
 from serai.units import BAR, HOUR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 CHARTS = 18  # set-points drawn, those that move most first
 ROWS = 15  # limits listed
+LINEPACK = "linepack at the end"  # the limit of a day that has no hour of its own
 MOVED = 1e-6  # relative: a set-point that moves less stays as it was
 SAID = {
     "optimal": "Every limit holds, the exact laws confirm it, and no small move gains: a local optimum.",
@@ -42,6 +45,7 @@ UNITS = {  # of quantities: unit shown, SI units in one of it; all others are sh
     ),
     "magnitude": ("pu", 1.0),
     "loading": ("of the rating", 1.0),
+    LINEPACK: ("t", 1e3),
 }
 GOALS = {"W": ("MW", 1e6), "J": ("MWh", 3.6e9), "kg": ("t", 1e3)}  # objectives in the unit that is read
 
@@ -115,7 +119,7 @@ def _day(found: Dispatch) -> str:
     unit, factor = GOALS.get(found.unit, (found.unit, 1.0))
     both = [(w, t[f"value_{w}"].values / factor, style) for w, style in (("after", "s1"), ("before", "s2"))]
     lines = tuple(Line(*one) for one in both)
-    goal = Chart(f"{sentence(found.goal)} in each step", unit, hours, lines, zero=True, x_unit="h")
+    goal = Chart(f"{sentence(found.goal)} in each step", unit, hours, lines, x_unit="h")
     moved = [k for k in range(t.sizes["setpoint"]) if _moved(t, k)]
     moved.sort(key=lambda k: -_share(t, k))
     charts = [goal, *_held(found, hours), *(_course(t, k, hours) for k in moved[:CHARTS])]
@@ -198,23 +202,35 @@ def _limits(found: Dispatch) -> str:
         heads = ["Element", "Quantity", ">Value", ">Limit", "Unit", *([">At|h"] if lasts else [])]
         out += _part("What is broken", _of(len(found.violations), "the worst first"), table(heads, rows))
     if found.conflict:
-        rows = [_bound(b, found, lasts=lasts)[:-1] for b in found.conflict[:ROWS]]
+        rows = [_bound([b], found, lasts=lasts)[:-1] for b in found.conflict[:ROWS]]
         note = "drop any one of these and the rest can hold, as far as the laws linearised there tell"
         out += _part("What cannot hold together", note, table(_heads(lasts=lasts), rows))
     unit, _ = GOALS.get(found.unit, (found.unit, 1.0))
-    rows = [_bound(b, found, lasts=lasts) for b in found.binding[:ROWS]]
+    groups = _by_limit(found.binding)
+    rows = [_bound(g, found, lasts=lasts) for g in groups[:ROWS]]
     if rows:
-        worth = f">A percent is worth|{unit}"
-        out += _part(
-            "What binds", _of(len(found.binding), "the dearest first"), table([*_heads(lasts=lasts), worth], rows)
-        )
+        heads = [*_heads(lasts=lasts), f">A percent is worth|{unit}"]
+        out += _part("What binds", _of(len(groups), "the dearest first"), table(heads, rows))
     elif found.feasible:
         out += _part("What binds", "no limit holds the objective back", "")
     return out
 
 
+def _by_limit(binding: Sequence[Binding]) -> list[list[Binding]]:
+    """Return the bindings of each limit together, over all hours; the dearest limit first."""
+    groups: dict[tuple[str, str, str, float], list[Binding]] = {}
+    for b in binding:
+        groups.setdefault((b.quantity, b.element, b.side, b.limit), []).append(b)
+    return sorted(groups.values(), key=lambda g: -_worth(g))
+
+
+def _worth(group: Sequence[Binding]) -> float:
+    """Return what the objective falls by where a limit gives way by a percent, in every hour that it binds."""
+    return sum(0.01 * abs(b.limit) * b.price for b in group)
+
+
 def _heads(*, lasts: bool) -> list[str]:
-    return ["Element", "Quantity", "Side", ">Limit", "Unit", *([">At|h"] if lasts else [])]
+    return ["Element", "Quantity", "Side", ">Limit", "Unit", *([">Hours"] if lasts else [])]
 
 
 def _of(count: int, order: str) -> str:
@@ -238,13 +254,27 @@ def _broken(v: Violation, found: Dispatch, *, lasts: bool) -> list[Cell]:
     return [*row, _hour(found, v.moment)] if lasts else row
 
 
-def _bound(b: Binding, found: Dispatch, *, lasts: bool) -> list[Cell]:
+def _bound(group: Sequence[Binding], found: Dispatch, *, lasts: bool) -> list[Cell]:
+    b = group[0]
     unit, factor = UNITS.get(b.quantity, ("", 1.0))
     _, scale = GOALS.get(found.unit, (found.unit, 1.0))
-    worth = 0.01 * abs(b.limit) * b.price / scale
+    worth = _worth(group) / scale
     row = [text(b.element), text(b.quantity.replace("_", " ")), text("at least" if b.side == "low" else "at most"),
-           figure_cell(b.limit / factor, 3), text(unit)]  # fmt: skip
-    return [*row, *([_hour(found, b.moment)] if lasts else []), figure_cell(worth, decimals_for([worth], 3))]
+           figure_cell(b.limit / factor, 0 if b.quantity == LINEPACK else 3), text(unit)]  # fmt: skip
+    return [*row, *([_hours(group, found)] if lasts else []), figure_cell(worth, decimals_for([worth], 3))]
+
+
+def _hours(group: Sequence[Binding], found: Dispatch) -> Cell:
+    """Return when a limit binds: one hour, or how many of the steps from the first to the last."""
+    times = found.table["time"].values / HOUR
+    if group[0].quantity == LINEPACK:
+        return Cell("end", "n")
+    at = sorted({min(b.moment, len(times) - 1) for b in group})
+    if len(at) == 1:
+        return Cell(f"{times[at[0]]:g}", "n")
+    whole = at[-1] - at[0] + 1 == len(at)
+    span = f"{times[at[0]]:g}–{times[at[-1]]:g}"
+    return Cell(span if whole else f"{len(at)} in {span}", "n")
 
 
 def _foot(found: Dispatch) -> str:
