@@ -128,7 +128,7 @@ async def live(
                 links=collector, processes=_processes(place.folder), history=Stored(store, collector), store=store,
                 archive=place.history,
                 folder=place.folder, send=collector, writes=writes, slow=Slow(),
-                plan=place.folder.parent / "plan" / "plan.json",
+                plan=place.folder.parent / "plan.json",
             )  # fmt: skip
             twin = Twin(loop, around)
             async with Server(twin, place.socket):
