@@ -169,6 +169,19 @@ def test_a_pressure_that_comes_in_another_unit_is_set_aside(readings, lesson):
     assert (unit.kind, unit.where, unit.unit) == ("unit", ("C PT",), "bar where Pa is meant")
 
 
+def test_what_starts_from_zero_is_not_in_another_unit(readings, lesson):
+    """A fuel meter at rest reads its noise; a thousand times as much is then a start."""
+    course = Course(case(), lesson=lesson, settled=30)
+    k = next(i for i, m in enumerate(course.tags.meters) if m.name.endswith("FT"))
+    for noise, expected in ((0.5, []), (50.0, ["unit"])):  # of the meter's sigma at zero
+        kept = np.full(len(course.tags.meters), np.nan)
+        kept[k] = noise * float(course.tags.sigmas(np.array([k]), np.zeros(1))[0])
+        course.accounts.kept = kept
+        values = np.full(len(kept), np.nan)
+        values[k] = 1000.0 * kept[k]
+        assert [i.kind for i in course._units(START, values)] == expected
+
+
 def test_a_network_without_gas_is_watched_scan_by_scan():
     net = sr.read("four_buses")
     course = Course(net)

@@ -57,6 +57,7 @@ DAY = 1440.0  # scans over which an offset of a meter is forgotten
 GAP = 30  # scans without any reading after which the watch begins anew
 RESTING = 120  # scans that the watch needs to be at rest again when it takes up a lesson
 TELLING = 0.003  # share from which on an order is another one
+CLEAR = 10.0  # sigmas from zero beyond which the ratio of two readings of a meter means something
 KEPT = 0.005  # share to which a set-point of a station is kept
 WORK = ("power", "fuel", "drive_power")  # of a station, which its laws tell ...
 STATION = 0.02  # ... but for so much (share): the gas and its temperature are not quite those of the case
@@ -235,8 +236,10 @@ class Course:
 
     def _units(self, time: float, values: Floats) -> list[Incident]:
         """Return incidents of meters that read, from one scan to the next, as if in another unit; set aside."""
-        sigma = self.tags.sigmas(np.arange(len(values)), values)
-        wrong = wrong_units(self.tags.meters, values, sigma, self.accounts.kept)
+        every, kept = np.arange(len(values)), self.accounts.kept
+        with np.errstate(invalid="ignore"):  # near its zero a meter tells no factor: a start is no other unit
+            told = np.where(np.abs(kept) > CLEAR * self.tags.sigmas(every, kept), kept, np.nan)
+        wrong = wrong_units(self.tags.meters, values, self.tags.sigmas(every, values), told)
         if not wrong:
             return []
         values[list(wrong)] = np.nan
