@@ -20,6 +20,7 @@ import highspy
 import numpy as np
 import xarray as xr
 from scipy.sparse import bmat, coo_array, csc_array, diags_array, hstack, vstack
+from scipy.sparse.csgraph import structural_rank
 from scipy.sparse.linalg import splu
 
 from serai.dispatch import objective as goals
@@ -219,9 +220,8 @@ class _Model:
         Ef, m = E[:, free], E.shape[0]
         upper = csc_array(hstack([csc_array(diags_array(self.Q[free])), csc_array(-Ef.T)]))
         K = csc_array(vstack([upper, csc_array(hstack([csc_array(Ef), csc_array((m, m))]))]))
-        try:
-            answer = splu(K).solve(np.r_[-self.c[free], rhs])
-        except RuntimeError:  # limits that bind say the same twice: HiGHS's own answer stands
+        answer = _solved(K, np.r_[-self.c[free], rhs])
+        if answer is None:  # limits that bind say the same twice: HiGHS's own answer stands
             self.residual = self._residual(x, dual)
             return x, dual[: self.n]
         new = x.copy()
@@ -262,3 +262,14 @@ class _Model:
                     "grid_branch": [str(v) for v in g.branches.name[g.alive_branch]]},
         )  # fmt: skip
         return LinearDispatch(net, value, data, self.residual)
+
+
+def _solved(K: csc_array, rhs: Floats) -> Floats | None:
+    """Solve K x = rhs; None where K is singular. The structure is looked at first: SuperLU may crash without a pivot."""
+    if structural_rank(K) < K.shape[0]:
+        return None
+    try:
+        found: Floats = splu(K).solve(rhs)
+    except RuntimeError:
+        return None
+    return found
