@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serai.diagnose import diagnose
+    from serai.diagnose.whole import diagnose
     from serai.dispatch import dispatch  # type: ignore[no-redef] # package and call in one
     from serai.dispatch.nominate import nominate
     from serai.errors import SeraiError
