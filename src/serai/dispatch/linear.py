@@ -265,7 +265,7 @@ class _Model:
 
 
 def _solved(K: csc_array, rhs: Floats) -> Floats | None:
-    """Solve K x = rhs; None where K is singular. Its structure is looked at first: SuperLU may crash without a pivot."""
+    """Solve K x = rhs; None where K is singular. Its structure is looked at first: SuperLU may crash on it."""
     if structural_rank(K) < K.shape[0]:
         return None
     try:
