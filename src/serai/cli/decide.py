@@ -44,8 +44,8 @@ def plan(  # noqa: PLR0917 - each is an option of its own
     from serai.plan.neutrality import Neutrality
 
     rule = Neutrality(
-        max_share=max_share if max_share < 1.0 else None,
-        max_loss=max_loss if max_loss < 1.0 else None,
+        max_share=None if max_share == 1.0 else max_share,
+        max_loss=None if max_loss == 1.0 else max_loss,
         survive="any one element" if survive else "",
         cover=cover,
     )
