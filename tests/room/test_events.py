@@ -261,6 +261,7 @@ def test_a_stream_brings_scans_and_alarms_and_beats(stage, encoding):
             collected(stage.port, stage.sign_in("vera"), 20, rb"event: alarm", **{"accept-encoding": encoding})
         )
         await until(lambda: stage.room.hub.clients)
+        await asyncio.sleep(0.4)  # some beats
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stage.port}") as client:
             session = stage.accounts.session(stage.sign_in("oper"))
             client.cookies.set("serai_session", stage.tokens["oper"])
