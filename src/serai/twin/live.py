@@ -197,7 +197,7 @@ async def beats(twin: Twin) -> None:
     while True:
         try:
             await twin.beat(twin.around.now())
-        except Exception:
+        except Exception:  # whatever it is, it is counted and logged whole, and the twin goes on: a blind room is worse
             twin.loop.counts.add("beats that failed")
             log.exception("a beat failed; the next one is tried")
         due += period
