@@ -18,6 +18,7 @@ Exit status 1 when a bar is missed.
 import argparse
 import copy
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -55,6 +56,11 @@ class Plan:
     clean: float = 44.0  # h after the burn-in: 5 x 10 x 44 h are 91.7 days
     dead: int = 2  # runs of each world with a dead meter
 
+    @property
+    def spare(self):
+        """Cores for each world."""
+        return (os.cpu_count() or 1) // self.worlds
+
 
 SHORT = Plan(worlds=2, runs=3, clean=24.0, dead=1)
 
@@ -80,6 +86,26 @@ class Desk:
 
     def readings(self, exact, seed):
         return read(self.case, exact, seed)[:, self.order]
+
+
+def apart(work, jobs, spare):
+    """Return [work(job)], in forked processes where cores are spare: they share what this process holds already."""
+    if spare < 2:
+        return [work(job) for job in jobs]
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(spare, mp_context=context, initializer=_hold, initargs=(work,)) as pool:
+        return list(pool.map(_do, jobs))
+
+
+_held = []
+
+
+def _hold(work):
+    _held[:] = [work]
+
+
+def _do(job):
+    return _held[0](job)
 
 
 _desks = {}
@@ -109,11 +135,12 @@ def calibrate(name, plan, number, folder):
     d = desk(name)
     world = World(d.case, CALIBRATION + number)
     exact, _ = world.run(world.plan(plan.runs, 1000 + number, BURN + plan.clean))
-    ys, lost = [], []
-    for k in range(plan.runs):
+
+    def one(k):
         z = d.readings(exact[k], ((number, k, 1), (number, k, 2)))
-        ys.append(d.filter(z)[0].astype(np.float32))
-        lost.append(d.balance.imbalance(z))
+        return d.filter(z)[0].astype(np.float32), d.balance.imbalance(z)
+
+    ys, lost = zip(*apart(one, range(plan.runs), plan.spare), strict=True)
     file = Path(folder) / f"clean{number}.npz"
     np.savez(file, y=np.array(ys), lost=np.array(lost))
     return str(file)
@@ -160,17 +187,25 @@ def test(name, plan, number, limits, old):
     seeds = [((number, k, 3), (number, k, 4)) for k in range(plan.runs)]
     days = u, ratios, cut, ends, seeds
     burn = [d.readings(exact[k], s) for k, s in enumerate(seeds)]
-    warm = [d.filter(z) for z in burn]
-    record = {"clean": _clean(d, world, plan.clean, days, (burn, warm, limits, old)), "leaks": []}
+    warm = apart(d.filter, burn, plan.spare)
+    begin(d, *warm[0][::-1], limits)  # laid out once, before it is shared
+    record = {"clean": _clean(d, world, plan, days, (burn, warm, limits, old)), "leaks": []}
     for size, minutes in LEAKS:
         n = cut + round((max(minutes, LOOK) + 10) * 60.0 / STEP)
         begun = [(f"leak {p} {s:.4f}", size * flow, 0) for p, s, flow, _ in leaks]
         exact, _ = world.run((u[cut:n], ratios[cut:n]), ends, begun)
-        for k, (pipe, share, flow, line) in enumerate(leaks):
-            z = d.readings(exact[k], (seeds[k][0], (number, k, 5, minutes)))
-            truth = (size, minutes, pipe, share, size * flow, line)
-            record["leaks"].append(_leak(d, truth, z, (burn[k], *warm[k]), (limits, old)))
-    record["dead"] = _dead(d, world, days, leaks[: plan.dead], (burn, limits))
+        jobs = [
+            ((size, minutes, pipe, share, size * flow, line), exact[k], k)
+            for k, (pipe, share, flow, line) in enumerate(leaks)
+        ]
+
+        def one(job):
+            truth, exact, k = job
+            z = d.readings(exact, (seeds[k][0], (number, k, 5, truth[1])))
+            return _leak(d, truth, z, (burn[k], *warm[k]), (limits, old))
+
+        record["leaks"] += apart(one, jobs, plan.spare)
+    record["dead"] = _dead(d, world, days, leaks[: plan.dead], (burn, limits, plan.spare))
     return record
 
 
@@ -184,22 +219,27 @@ def alarms(top, level):
     return count
 
 
-def _clean(d, world, hours, days, begun):
+def _clean(d, world, plan, days, begun):
+    hours = plan.clean
     u, ratios, cut, ends, seeds = days
     burn, warm, *limits = begun
     n = cut + round(hours * 3600.0 / STEP)
     exact, _ = world.run((u[cut:n], ratios[cut:n]), ends)
     out = {"days": 0.0, "alarms": 0, "balance": 0, "top": [], "chi2": []}
-    for k in range(len(burn)):
+
+    def one(k):
         z = d.readings(exact[k], (seeds[k][0], (*seeds[k][1], 9)))
         y, _ = d.filter(z, warm[k][1])
         top = course(d.signatures, limits[0].spread, np.concatenate([warm[k][0], y]))[len(burn[k]) :]
-        out["alarms"] += alarms(top, limits[0].level(BUDGET))
-        out["top"].append(float(top.max()))
-        out["chi2"].append(float((y**2).mean()))
         lost = d.balance.imbalance(np.concatenate([burn[k], z]))
         e = d.balance.evidence(lost, limits[1].sigma).max(1)[len(burn[k]) // BLOCK :] > limits[1].level
-        out["balance"] += int(e[0]) + int((e[1:] & ~e[:-1]).sum())
+        return top, float((y**2).mean()), int(e[0]) + int((e[1:] & ~e[:-1]).sum())
+
+    for top, chi2, balance in apart(one, range(len(burn)), plan.spare):
+        out["alarms"] += alarms(top, limits[0].level(BUDGET))
+        out["top"].append(float(top.max()))
+        out["chi2"].append(chi2)
+        out["balance"] += balance
         out["days"] += hours / 24.0
     return out
 
@@ -282,18 +322,20 @@ def bound(d, truth, level):
 def _dead(d, world, days, leaks, begun):
     """Kill a flow meter six hours before the end of the burn-in, another in each run, and watch a leak of 2 %."""
     u, ratios, cut, ends, seeds = days
-    burn, limits = begun
+    burn, limits, spare = begun
     n = cut + round(70 * 60.0 / STEP)
     size, minutes = LEAKS[1]
     begun_ = [(f"leak {p} {s:.4f}", size * flow, 0) for p, s, flow, _ in leaks]
     few = len(leaks)
     exact, _ = world.run((u[cut:n, :few], ratios[cut:n, :few]), ends[:few], begun_)
-    r, out = np.random.default_rng(seeds[0][0]), []
+    r = np.random.default_rng(seeds[0][0])
     meters = d.moving.layout.meters
     usual = np.array([abs(d.case.flows.get((m.quantity, m.where), 0.0)) for m in meters])
     large = np.argsort(-usual)[:20]
-    for k in range(few):
-        meter = int(large[int(r.integers(len(large)))])
+    drawn = [int(large[int(r.integers(len(large)))]) for _ in range(few)]
+
+    def one(k):
+        meter = drawn[k]
         moving = copy.copy(d.moving)
         moving.state = copy.deepcopy(d.fresh)
         z = np.concatenate([burn[k], d.readings(exact[k], (seeds[k][0], (seeds[k][0][0], k, 6)))])
@@ -311,8 +353,9 @@ def _dead(d, world, days, leaks, begun):
             pipe, share, flow, line = leaks[k]
             record["size_error"] = abs(finding.size / (size * flow) - 1.0)
             record["place_error"] = line.distance(d.case, (pipe, share), (finding.pipe, finding.share)) / line.length
-        out.append(record)
-    return out
+        return record
+
+    return apart(one, range(few), spare)
 
 
 # ----------------------------------------------------------------------- rows
@@ -372,6 +415,7 @@ def row(work, figure, bar, holds, **more):
 
 def run(name, plan, processes):
     """Run one case; return its rows and every record."""
+    processes = min(processes, plan.worlds)
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(processes) as pool:
         files = list(pool.map(calibrate, *zip(*((name, plan, k, folder) for k in range(plan.worlds)), strict=True)))
         parts = list(pool.map(learn, [name] * len(files), [[f] for f in files]))
