@@ -5,7 +5,7 @@ The truth is `leaks_truth.World`: finer cells and steps, pipes off by up to 3 %,
 jittering clocks, biased and noisy meters, units that start and stop. The watch (`serai.diagnose.leaks`) knows the case
 as it stands in its tables. Limits come from clean days of worlds 100.., tests from worlds 200..: no seed is shared.
 
-    python benchmarks/leaks.py [--json] [--short] [--case turkmenistan] [--case gaslib-135]
+    python benchmarks/leaks.py [--json] [--short] [--case turkmenistan] [--case gaslib-135] [--folder F]
 
 Rows: for each size the share of leaks found in time, their size and place errors; false alarms on clean days; one dead
 meter; cost of a scan; the same for the volume balance. `bound` is what the readings can tell at all: the share of the
@@ -20,6 +20,7 @@ import copy
 import json
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 import time
@@ -132,6 +133,9 @@ def place_leaks(d, plan, seed):
 
 def calibrate(name, plan, number, folder):
     """Run the clean days of one world; keep their whitened innovations and balances in a file; return its name."""
+    file = Path(folder) / f"{name} clean{number}.npz"
+    if file.exists():
+        return str(file)
     d = desk(name)
     world = World(d.case, CALIBRATION + number)
     exact, _ = world.run(world.plan(plan.runs, 1000 + number, BURN + plan.clean))
@@ -141,8 +145,9 @@ def calibrate(name, plan, number, folder):
         return d.filter(z)[0].astype(np.float32), d.balance.imbalance(z)
 
     ys, lost = zip(*apart(one, range(plan.runs), plan.spare), strict=True)
-    file = Path(folder) / f"clean{number}.npz"
-    np.savez(file, y=np.array(ys), lost=np.array(lost))
+    written = file.with_suffix(".part.npz")
+    np.savez(written, y=np.array(ys), lost=np.array(lost))
+    written.rename(file)
     return str(file)
 
 
@@ -175,7 +180,17 @@ def balance_limits(d, files, budget):
     return BalanceLimits(sigma, float(top.mean() - 0.5772 * beta - beta * np.log(-np.log1p(-share))))
 
 
-def test(name, plan, number, limits, old):
+def test(name, plan, number, folder, levels):
+    """Run one world of the test, unless the folder has it; return clean alarms, and a record of every leak."""
+    file = Path(folder) / f"{name} test{number}.pickle"
+    if not file.exists():
+        written = file.with_suffix(".part")
+        written.write_bytes(pickle.dumps(tested(name, plan, number, *levels)))
+        written.rename(file)
+    return pickle.loads(file.read_bytes())  # noqa: S301 - written by this program
+
+
+def tested(name, plan, number, limits, old):
     """Run one world of the test; return clean alarms, and a record of every leak."""
     d = desk(name)
     leaks = place_leaks(d, plan, 5000 + number)
@@ -413,10 +428,10 @@ def row(work, figure, bar, holds, **more):
     return {"work": work, "figure": figure, "bar": bar, "holds": bool(holds), **more}
 
 
-def run(name, plan, processes):
-    """Run one case; return its rows and every record."""
+def run(name, plan, processes, folder):
+    """Run one case; return its rows and every record. What the folder holds already is not run again."""
     processes = min(processes, plan.worlds)
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes) as pool:
         files = list(pool.map(calibrate, *zip(*((name, plan, k, folder) for k in range(plan.worlds)), strict=True)))
         parts = list(pool.map(learn, [name] * len(files), [[f] for f in files]))
         whole = Lesson(scan=SCAN)
@@ -430,7 +445,7 @@ def run(name, plan, processes):
         whole.maxima = [m for part in parts for m in part.maxima]
         limits = whole.limits()
         old = balance_limits(desk(name), files, BUDGET)
-        jobs = list(zip(*((name, plan, k, limits, old) for k in range(plan.worlds)), strict=True))
+        jobs = list(zip(*((name, plan, k, folder, (limits, old)) for k in range(plan.worlds)), strict=True))
         records = list(pool.map(test, *jobs))
     return rows_of(name, records, limits), records, limits
 
@@ -443,14 +458,20 @@ def main():
     parser.add_argument("--case", action="append", choices=sorted(CASES), help="default: both, Turkmenistan if short")
     parser.add_argument("--records", type=Path, help="write every single leak here, as JSON")
     parser.add_argument("--worlds", type=int)
+    parser.add_argument(
+        "--folder", type=Path, help="keep finished worlds here; the same command again goes on from them"
+    )
     arguments = parser.parse_args()
+    if arguments.folder:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     plan = SHORT if arguments.short else Plan()
     plan.worlds = arguments.worlds or plan.worlds
     names = arguments.case or (["turkmenistan"] if arguments.short else sorted(CASES, reverse=True))
     ok = True
     for name in names:
-        rows, records, limits = run(name, plan, os.cpu_count() or 1)
+        with tempfile.TemporaryDirectory() as fresh:
+            rows, records, limits = run(name, plan, os.cpu_count() or 1, arguments.folder or fresh)
         for r in rows:
             ok = ok and r["holds"]
             print(json.dumps(r) if arguments.json else _text(r), flush=True)
