@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from serai.errors import SeraiError
 from serai.field.iec104 import Iec104Station
@@ -22,12 +22,13 @@ from serai.field.scenario_file import read_scenario
 from serai.field.stations import Columns, Site, Verdict
 from serai.field.world import World
 from serai.known import Known
+from serai.telemetry.ending import cancelled
 from serai.telemetry.points import commands, points, stations
 from serai.telemetry.readings import MICROSECONDS, Counts, now
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
 
     from serai.field.stations import Station
     from serai.network import Network
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from serai.telemetry.points import Command, Point
     from serai.telemetry.readings import Readings
 
+T = TypeVar("T")
 SLICE = 0.1  # s of wall time between two deliveries
 KEEP = 600.0  # s of the truth that are kept beside what a replay needs
+ARRIVE = 60.0  # s in which a station must listen, or the broker; nothing of a start takes longer but what hangs
 LEAVE = 20.0  # s in which a station or the broker must have closed; after that it is left
 PATIENCE = 60.0  # s of wall time that a station waits for its control room to come back, before it goes on alone
 BACKLOG = 2000  # deliveries that may wait for one station; then its oldest are overwritten, and counted
@@ -158,8 +161,8 @@ class Field:
         for k, name in enumerate(sorted(by_station)):
             own = by_station[name]
             station = self._made(name, own, told.get(name, []), k)
-            self.endpoints.append(await station.start())
             self._stations[name] = station
+            self.endpoints.append(await _listening(station))
             self._columns[name] = Columns(own, numbers, len(numbers))
             self._queues[name] = asyncio.Queue(BACKLOG)
             self._tasks.append(asyncio.create_task(self._tell(name), name=f"field {name}"))
@@ -174,7 +177,7 @@ class Field:
 
         host, port, _ = self._place
         self._broker = Broker(host, port + 1000 if port else 0)
-        await self._broker.start()
+        await _within(ARRIVE, self._broker.start(), "the broker for stations over MQTT")
         self._place = host, port, (self._broker.host, self._broker.port)
 
     def _made(self, name: str, own: list[Point], told: list[Command], number: int) -> Station:
@@ -204,9 +207,7 @@ class Field:
 
     async def close(self) -> None:
         """Stop all stations."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(*self._tasks)
         self._tasks.clear()
         leaving = [asyncio.wait_for(s.close(), LEAVE) for s in self._stations.values()]
         await asyncio.gather(*leaving, return_exceptions=True)
@@ -304,7 +305,7 @@ class Field:
         for name in silent - self._silent:
             await self._stations[name].close()
         for name in self._silent - silent:
-            await self._stations[name].start()
+            await _listening(self._stations[name])
         keeping = {s.station for s in self.scenario.silences if s.kept and not s.restart}
         self._keeping |= (silent - self._silent) & keeping
         self._silent = silent
@@ -364,3 +365,16 @@ class Field:
         old = next(e for e in reversed(self.log) if e.known is known)
         self.log.append(replace(old, time=self.time, verdict=Verdict("refused", f"taken back: {why}"), known=None))
         return True
+
+
+async def _listening(station: Station) -> Endpoint:
+    """Let a station listen; SeraiError where it takes too long."""
+    return await _within(ARRIVE, station.start(), f"station {station.name}")
+
+
+async def _within(seconds: float, starting: Awaitable[T], what: str) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await starting
+    except TimeoutError:
+        raise SeraiError(f"{what} did not listen within {seconds:g} s: is this machine overloaded?") from None

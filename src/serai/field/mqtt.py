@@ -14,6 +14,7 @@ import aiomqtt
 
 from serai.errors import SeraiError
 from serai.field.stations import Verdict, free_port
+from serai.telemetry.ending import cancelled
 from serai.telemetry.endpoints import Endpoint
 from serai.telemetry.mqtt import ANSWER, payload
 from serai.telemetry.points import MqttAddress
@@ -38,6 +39,7 @@ class Broker:
         """Listen; SeraiError where amqtt is not installed."""
         try:
             from amqtt.broker import Broker as Amqtt  # type: ignore[import-untyped] # noqa: PLC0415 - no types; optional
+            from amqtt.errors import BrokerError  # type: ignore[import-untyped] # noqa: PLC0415 - the same
         except ImportError:
             msg = "stations over MQTT need a broker: name one (host:port), or install amqtt"
             raise SeraiError(msg) from None
@@ -45,9 +47,13 @@ class Broker:
         logging.getLogger("transitions").setLevel(logging.ERROR)
         listener = {"type": "tcp", "bind": f"{self.host}:{self.port}"}
         anyone = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-        self._broker = Amqtt({"listeners": {"default": listener}, "plugins": anyone})
-        self._serve, self._broker.stream_connected = self._broker.stream_connected, self._connected
-        await self._broker.start()
+        broker = Amqtt({"listeners": {"default": listener}, "plugins": anyone})
+        self._serve, broker.stream_connected = broker.stream_connected, self._connected
+        try:
+            await broker.start()
+        except BrokerError as error:
+            raise SeraiError(f"the broker for stations over MQTT at {self.host}:{self.port}: {error}") from None
+        self._broker = broker
 
     async def close(self) -> None:
         """Stop."""
@@ -105,8 +111,7 @@ class MqttStation:
         """Leave the broker."""
         client, self._client = self._client, None
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancelled(self._task)
         if client is not None:
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)

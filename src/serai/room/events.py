@@ -219,7 +219,8 @@ class Hub:
         while True:
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), self._silent_s)
+                async with asyncio.timeout(self._silent_s):
+                    await self._heard.wait()
                 continue
             except TimeoutError:
                 pass

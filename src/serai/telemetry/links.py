@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from serai.errors import SeraiError
+from serai.telemetry.ending import cancelled
 from serai.telemetry.readings import Counts, Register, now
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class Link(ABC):
     async def close(self) -> None:
         """End `readings`, after what has come already, and the connection."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancelled(self._task)
 
     # -------------------------------------------------------------------------------------------- for the protocols
 

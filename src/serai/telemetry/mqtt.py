@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import aiomqtt
 import numpy as np
 
+from serai.telemetry.ending import cancelled
 from serai.telemetry.endpoints import tls
 from serai.telemetry.links import Link
 from serai.telemetry.points import Answer, MqttAddress
@@ -161,9 +162,7 @@ class MqttSource(Link):
                 await taking
             finally:
                 self._client = None
-                for task in (subscribing, taking):
-                    task.cancel()
-                await asyncio.gather(subscribing, taking, return_exceptions=True)
+                await cancelled(subscribing, taking)
                 for future in self._asked.values():
                     if not future.done():
                         future.set_result(Answer(accepted=False, reason="connection lost"))

@@ -16,6 +16,7 @@ import structlog
 
 from serai.errors import SeraiError
 from serai.network import bundled, read
+from serai.telemetry.ending import cancelled
 
 if TYPE_CHECKING:
     from serai.network import Network
@@ -57,9 +58,7 @@ def _ended() -> asyncio.Event:
 async def _until(ended: asyncio.Event, work: asyncio.Task[None]) -> None:
     ending = asyncio.create_task(ended.wait())
     done, _ = await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)
-    for task in (work, ending):
-        task.cancel()
-    await asyncio.gather(work, ending, return_exceptions=True)
+    await cancelled(work, ending)
     if work in done:
         work.result()
 

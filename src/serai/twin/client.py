@@ -64,7 +64,8 @@ class Client:
         client._task = asyncio.create_task(client._stay(), name="client of the loop")
         if patience:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(client._up.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await client._up.wait()
         return client
 
     @property

@@ -98,7 +98,8 @@ class Supervisor:
             self._changed.set()
             wait = WAIT if time.monotonic() - begun > FORGIVEN else min(2.0 * wait, LONGEST)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._end.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._end.wait()
 
     async def _run(self, child: Child) -> None:
         """Run a child once, to its end."""
@@ -139,7 +140,8 @@ class Supervisor:
                 await asyncio.to_thread(_write, partial, self._file, json.dumps(said))
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), SAID)
+                async with asyncio.timeout(SAID):
+                    await self._changed.wait()
 
 
 def _write(partial: Path, path: Path, text: str) -> None:
