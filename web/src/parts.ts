@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Room } from "./room";
 import { badge, stateMark, stateName } from "./figures/marks";
+import { told } from "./names";
 import type { Alarm } from "./shapes";
 import { unit } from "./units";
 import { num, t, when } from "./words";
@@ -20,7 +21,7 @@ export function asTable(label: string, heads: string[], rows: (string | number |
 }
 /** What an alarm says, in the reader's language where it has words. */
 export function alarmText(a: Alarm): string {
-  const said = a.words ? t(a.words.key, a.words.parameters) : "";
+  const said = a.words ? t(a.words.key, told(a.words.parameters)) : "";
   return said && said !== a.words?.key ? said : a.text; // without words of its own: as the record says it
 }
 export function alarmRow(a: Alarm, room: Room): TemplateResult {

@@ -28,7 +28,9 @@ export const w = (key: string): string => key;
 // what the server says in single words
 void [
   "good", "suspect", "stale", "bad", "up", "down", "late", "running", "never", "high", "medium", "low", "predicted", "refused", "confirmed", "sent", "done", "failed", "withdrawn", "expired", "proposed",
-  "measured", "estimated", "forecast", "synthetic", "readings", "quality", "estimate", "diagnose", "alarms", "history", "publish", "gas", "grid", "loop", "field", "room", "worker",
+  "measured", "estimated", "forecast", "synthetic", "readings", "quality", "estimate", "diagnose", "alarms", "history", "publish", "gas", "grid", "loop", "field", "room", "worker", "starting", "no answer", "in service",
+  "overflow", "elapsed time invalid", "blocked", "substituted", "not topical", "invalid", "out of range", "frozen", "duplicated", "out of order", "clock skew", "flatline", "spike",
+  "power loss", "bias or forged", "unit", "stuck", "branch open", "branch closed", "position", "valve open", "efficiency", "resistance",
 ].map(w);
 
 type Parameters = Record<string, string | number | null | undefined>;

@@ -1,8 +1,11 @@
 // The map: what flows, as wide as it is; grey unless an alarm names it. Without coordinates it is a drawn schematic.
-import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+// The hand moves one layer; a scan redraws only the elements whose look has changed.
+import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+import { guard } from "lit-html/directives/guard.js";
+import { repeat } from "lit-html/directives/repeat.js";
 import type { Live } from "../live";
 import type { Alarm, Element, Export } from "../shapes";
-import { num, t } from "../words";
+import { language, num, t } from "../words";
 import { badge, badgeIn, priorityName, RANK } from "./marks";
 import { figure } from "./draw";
 import { unit } from "../units";
@@ -14,17 +17,28 @@ export interface MapOptions {
   open: (e: Element) => void;
 }
 type P = readonly [number, number];
+type Drawing = (alarm: Alarm | undefined, faint: string) => SVGTemplateResult;
 interface Box { x0: number; y0: number; x1: number; y1: number }
+/** One element in its place: drawn again when `look`, all that a scan can change of it, is another. */
+interface Placed { e: Element; look: (alarm: Alarm | undefined) => unknown[]; draw: Drawing }
 
 const WIDEST = 9; // px of the largest flow
+const LEAST = 0.6, MOST = 24; // zoom
+const SETTLED = 120; // ms without a turn of the wheel until the picture is laid out anew
 export class MapFigure {
   private tiles: Tile[] = [];
   private own = "";
   private zoom = 1;
+  private drawnZoom = 1; // of the layout on the screen; the difference is only stretched
   private shift: [number, number] = [0, 0];
   private box: Box | null = null;
-  private sites: Element[] = [];
-  constructor(private live: Live, private changed: () => void, private keep = 0.06) {}
+  private size: [number, number] = [1, 1];
+  private settling: ReturnType<typeof setTimeout> | undefined;
+  private placed: { key: string; list: Placed[]; wanted: Wanted[] } = { key: "", list: [], wanted: [] };
+  private beside = new Map<string, number>(); // pipes of the same two nodes: how far to the side
+  private bowed = new Set<string>(); // power lines that would lie on a pipe
+  /** `moved` is told where the reader has moved the map. */
+  constructor(private live: Live, private changed: () => void, private moved: (place: string) => void = () => {}, private keep = 0.06) {}
 
   /** Take the network as it is: bounds, land below. */
   load(focus?: Set<string>): void {
@@ -34,7 +48,7 @@ export class MapFigure {
     const xs = points.map((p) => p[0]), ys = points.map((p) => p[1]);
     const w = Math.max(...xs) - Math.min(...xs) || 1, h = Math.max(...ys) - Math.min(...ys) || 1, k = this.keep + (focus ? 0.3 : 0);
     this.box = { x0: Math.min(...xs) - k * w, x1: Math.max(...xs) + k * w, y0: Math.min(...ys) - k * h, y1: Math.max(...ys) + k * h };
-    this.sites = this.live.elements.filter((e) => e.at);
+    this.neighbours();
     if (!this.live.case.has_map) return;
     const b = this.box, sample = points.filter((_, i) => i % Math.ceil(points.length / 60) === 0);
     void land(b.x0 - 0.6 * w, b.y0 - 0.6 * h, b.x1 + 0.6 * w, b.y1 + 0.6 * h).then((tiles) => {
@@ -45,85 +59,152 @@ export class MapFigure {
       this.changed();
     });
   }
+  private neighbours(): void {
+    const pipes = this.live.elements.filter((e) => e.kind === "pipe" && e.path), same = new Map<string, Element[]>();
+    for (const e of pipes) { const k = [e.from, e.to].sort().join("\n"); same.set(k, [...(same.get(k) ?? []), e]); }
+    for (const list of same.values()) if (list.length > 1) list.forEach((e, k) => this.beside.set(e.id, (k - (list.length - 1) / 2) * (list[0]!.from === e.from ? 1 : -1)));
+    for (const e of this.live.elements) if (e.kind === "line" && e.path && pipes.some((x) => near(x.path!, e.path!))) this.bowed.add(e.id);
+  }
 
   view(o: MapOptions): TemplateResult {
-    const label = t("Map of the network: {n} elements, {m} of them with an alarm", { n: this.live.elements.length, m: this.live.marked().size });
-    return html`<div class="fig map" @pointerdown=${(e: PointerEvent) => this.grab(e)} @wheel=${(e: WheelEvent) => this.wheel(e)}>
-      ${figure(label, (w, h) => this.draw(o, w, h), "position:absolute;inset:0", true)}
-      ${o.cards ? this.cards(o) : ""}
-      <div class="zoom"><button @click=${() => this.scale(1.5)} aria-label=${t("Nearer")}>+</button><button @click=${() => this.scale(1 / 1.5)} aria-label=${t("Farther")}>−</button></div>
+    const marked = this.live.marked(), label = t("Map of the network: {n} elements, {m} of them with an alarm", { n: this.live.elements.length, m: marked.size });
+    return html`<div class="fig map" @pointerdown=${(e: PointerEvent) => this.grab(e)} @wheel=${(e: WheelEvent) => this.wheel(e)} @focusin=${(e: FocusEvent) => this.reveal(e)}>
+      <div class="world" style=${this.standing()}>${figure(label, (w, h) => this.draw(o, w, h, marked), "position:absolute;inset:0", true)}${o.cards ? this.cards(o) : ""}</div>
+      <div class="zoom"><button @click=${() => this.scale(1.5)} aria-label=${t("Nearer")}>+</button><button @click=${() => this.scale(1 / 1.5)} aria-label=${t("Farther")}>−</button>${this.whole() ? nothing : html`<button @click=${() => this.reset()} aria-label=${t("Whole network")} title=${t("Whole network")}>□</button>`}</div>
     </div>`;
   }
 
   // ------------------------------------------------------------------ place
-  private size: [number, number] = [1, 1];
   private project(): (p: P) => [number, number] {
-    const b = this.box!, [w, h] = this.size;
-    const kx = this.live.case.has_map ? Math.cos((((b.y0 + b.y1) / 2) * Math.PI) / 180) : 1;
-    const k = Math.min(w / ((b.x1 - b.x0) * kx), h / (b.y1 - b.y0)) * this.zoom;
-    const ox = w / 2 - ((b.x0 + b.x1) / 2) * kx * k + this.shift[0], oy = h / 2 + ((b.y0 + b.y1) / 2) * k + this.shift[1];
+    const { ox, oy, kx, k } = this.frame();
     return ([x, y]) => [ox + x * kx * k, oy - y * k];
   }
-  private scale(f: number, at: P = [this.size[0] / 2, this.size[1] / 2]): void {
-    const next = Math.max(0.6, Math.min(24, this.zoom * f)), r = next / this.zoom;
-    this.shift = [at[0] - this.size[0] / 2 - r * (at[0] - this.size[0] / 2 - this.shift[0]), at[1] - this.size[1] / 2 - r * (at[1] - this.size[1] / 2 - this.shift[1])];
-    this.zoom = next;
+  /** Scale and origin of the layout; the shift is left to the layer. */
+  private frame(): { ox: number; oy: number; kx: number; k: number } {
+    const b = this.box!, [w, h] = this.size, kx = this.live.case.has_map ? Math.cos((((b.y0 + b.y1) / 2) * Math.PI) / 180) : 1;
+    const k = Math.min(w / ((b.x1 - b.x0) * kx), h / (b.y1 - b.y0)) * this.drawnZoom;
+    return { ox: w / 2 - ((b.x0 + b.x1) / 2) * kx * k, oy: h / 2 + ((b.y0 + b.y1) / 2) * k, kx, k };
+  }
+  private standing(): string {
+    const r = this.zoom / this.drawnZoom;
+    return `transform:translate(${(this.shift[0] + this.held[0]).toFixed(1)}px,${(this.shift[1] + this.held[1]).toFixed(1)}px)${r === 1 ? "" : ` scale(${r.toFixed(4)})`}`;
+  }
+  private held: P = [0, 0]; // how far the hand has it now
+  private whole = (): boolean => this.zoom === 1 && this.shift[0] === 0 && this.shift[1] === 0;
+  private reset(): void {
+    this.zoom = this.drawnZoom = 1;
+    this.shift = [0, 0];
+    this.settle();
+  }
+  /** Where the map stands, for the address: zoom and shift in parts of its size. */
+  place(): string {
+    return this.whole() ? "" : [this.zoom.toFixed(2), (this.shift[0] / this.size[0]).toFixed(3), (this.shift[1] / this.size[1]).toFixed(3)].join(",");
+  }
+  stand(place: string): void {
+    const [zoom = 1, x = 0, y = 0] = place.split(",").map(Number);
+    if (![zoom, x, y].every(Number.isFinite) || place === this.place()) return;
+    this.wanted = [x, y];
+    this.zoom = this.drawnZoom = Math.max(LEAST, Math.min(MOST, zoom));
+    this.shift = [x * this.size[0], y * this.size[1]];
+  }
+  private wanted: P | null = null; // a place from the address, until the size of the box is known
+  private turn(f: number, at: P): void {
+    const next = Math.max(LEAST, Math.min(MOST, this.zoom * f)), r = next / this.zoom, [w, h] = this.size;
+    this.shift = [at[0] - w / 2 - r * (at[0] - w / 2 - this.shift[0]), at[1] - h / 2 - r * (at[1] - h / 2 - this.shift[1])];
+    this.zoom = Math.abs(next - 1) < 1e-6 ? 1 : next;
+  }
+  private scale(f: number): void {
+    this.turn(f, [this.size[0] / 2, this.size[1] / 2]);
+    this.settle();
+  }
+  private settle(): void {
+    this.drawnZoom = this.zoom;
+    this.moved(this.place());
     this.changed();
   }
   private wheel(e: WheelEvent): void {
     e.preventDefault();
-    const r = (e.currentTarget as HTMLElement).getBoundingClientRect();
-    this.scale(e.deltaY < 0 ? 1.25 : 0.8, [e.clientX - r.left, e.clientY - r.top]);
+    const box = e.currentTarget as HTMLElement, r = box.getBoundingClientRect();
+    this.turn(e.deltaY < 0 ? 1.25 : 0.8, [e.clientX - r.left, e.clientY - r.top]);
+    box.querySelector(".world")?.setAttribute("style", this.standing());
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.settle(), SETTLED);
   }
-  /** Panning moves one group; the picture is laid out anew when the hand lets go. */
+  /** The hand moves the layer; names and cards are laid out anew when it lets go. */
   private grab(e: PointerEvent): void {
     if (e.button !== 0 || (e.target as globalThis.Element).closest("button,.card")) return;
-    const box = e.currentTarget as HTMLElement, start: P = [e.clientX, e.clientY];
-    let moved: P = [0, 0], frame = 0;
-    const group = box.querySelector<SVGGElement>("g.world");
+    const box = e.currentTarget as HTMLElement, world = box.querySelector(".world"), start: P = [e.clientX, e.clientY];
+    let by: P = [0, 0], frame = 0;
     const move = (m: PointerEvent): void => {
-      moved = [m.clientX - start[0], m.clientY - start[1]];
-      frame ||= requestAnimationFrame(() => { frame = 0; group?.setAttribute("transform", `translate(${moved[0]} ${moved[1]})`); });
+      by = [m.clientX - start[0], m.clientY - start[1]];
+      this.held = by;
+      frame ||= requestAnimationFrame(() => { frame = 0; world?.setAttribute("style", this.standing()); });
     };
     const end = (): void => {
       box.removeEventListener("pointermove", move);
+      box.removeEventListener("pointerup", end);
+      box.removeEventListener("pointerleave", end);
       cancelAnimationFrame(frame);
-      group?.removeAttribute("transform");
-      if (Math.hypot(...moved) > 3) { this.shift = [this.shift[0] + moved[0], this.shift[1] + moved[1]]; this.changed(); }
+      this.held = [0, 0];
+      if (Math.hypot(...by) > 3) { this.shift = [this.shift[0] + by[0], this.shift[1] + by[1]]; this.moved(this.place()); this.changed(); }
+      else world?.setAttribute("style", this.standing());
     };
     box.addEventListener("pointermove", move);
-    box.addEventListener("pointerup", end, { once: true });
-    box.addEventListener("pointerleave", end, { once: true });
+    box.addEventListener("pointerup", end);
+    box.addEventListener("pointerleave", end);
+  }
+  /** An element that the keyboard reaches out of sight comes into it. */
+  private reveal(e: FocusEvent): void {
+    const r = (e.target as globalThis.Element).getBoundingClientRect(), box = (e.currentTarget as HTMLElement).getBoundingClientRect();
+    const x = (r.left + r.right) / 2 - box.left, y = (r.top + r.bottom) / 2 - box.top;
+    if (x >= 0 && y >= 0 && x <= box.width && y <= box.height) return;
+    this.shift = [this.shift[0] + box.width / 2 - x, this.shift[1] + box.height / 2 - y];
+    this.settle();
   }
 
   // ------------------------------------------------------------------- draw
-  private draw(o: MapOptions, w: number, h: number): SVGTemplateResult {
-    if (w !== this.size[0] || h !== this.size[1]) { this.size = [w, h]; requestAnimationFrame(this.changed); } // cards beside the drawing
-    if (!this.box) return svg`<text x="12" y="24" class="t">${t("The case has no coordinates and no schematic.")}</text>`;
-    const at = this.project(), marked = this.live.marked(), most = this.mostFlow();
-    const edges = this.live.elements.filter((e) => e.path && this.shown(e, o));
-    const pipes = edges.filter((e) => e.kind === "pipe"), wires = edges.filter((e) => e.kind === "line" && e.carrier !== "gas");
-    const stations = edges.filter((e) => e.kind === "compressor" || e.kind === "regulator");
-    const late = (e: Element): number => Number(marked.has(e.id));
-    return svg`<g class="world">
-      ${this.ground(at)}
-      ${o.power ? wires.toSorted((a, b) => late(a) - late(b)).map((e) => this.wire(e, at, marked.get(e.id), o)) : ""}
-      ${o.gas ? pipes.toSorted((a, b) => late(a) - late(b)).map((e) => this.pipe(e, at, marked.get(e.id), most, o)) : ""}
-      ${o.gas ? stations.map((e) => this.station(e, at, marked.get(e.id), o)) : ""}
-      ${this.sites.filter((e) => this.shown(e, o)).map((e) => this.site(e, at, marked.get(e.id), o))}
-      ${this.labels(o, at, stations)}
-    </g>`;
+  private draw(o: MapOptions, w: number, h: number, marked: Map<string, Alarm>): SVGTemplateResult {
+    if (w !== this.size[0] || h !== this.size[1]) {
+      this.size = [w, h];
+      if (this.wanted) this.shift = [this.wanted[0] * w, this.wanted[1] * h];
+      requestAnimationFrame(this.changed); // cards beside the drawing
+    }
+    if (!this.box) return svg`<text x="12" y="24" class="t">${t("The case has no elements to draw.")}</text>`;
+    const { list, wanted } = this.layout(o), spoken = language();
+    return svg`${this.ground()}${repeat(list, (p) => p.e.id, (p) => {
+      const alarm = marked.get(p.e.id), faint = o.only && !o.only.has(p.e.id) ? "dead" : "";
+      return svg`${guard([p, spoken, faint, alarm?.id, alarm?.state, ...p.look(alarm)], () => p.draw(alarm, faint))}`;
+    })}${this.labels(o, wanted)}`;
+  }
+  /** Everything in its place; made anew when the box, the zoom, the network or the layers change. */
+  private layout(o: MapOptions): { list: Placed[]; wanted: Wanted[] } {
+    const key = [this.live.layout.version, this.live.elements.length, ...this.size, this.drawnZoom, o.gas, o.power, o.synthetic].join();
+    if (key === this.placed.key) return this.placed;
+    const at = this.project(), shown = this.live.elements.filter((e) => this.shown(e, o)), edges = shown.filter((e) => e.path), sites = shown.filter((e) => e.at);
+    const stations = edges.filter((e) => e.kind === "compressor" || e.kind === "regulator"), most = this.mostFlow();
+    const list = [
+      ...(o.power ? edges.filter((e) => e.kind === "line" && e.carrier !== "gas").map((e) => this.wire(e, at, o)) : []),
+      ...(o.gas ? edges.filter((e) => e.kind === "pipe").map((e) => this.pipe(e, at, most, o)) : []),
+      ...(o.gas ? stations.map((e) => this.station(e, at, o)) : []), ...sites.map((e) => this.site(e, at, o)),
+    ];
+    const wanted: Wanted[] = stations.filter((e) => e.kind === "compressor").map((e) => ({ e, p: middle(e.path!.map(at)), rank: 4 }));
+    for (const e of sites)
+      if (e.kind === "field" && e.table === "supplies") wanted.push({ e, p: at(e.at!), rank: 3 });
+      else if (e.kind === "bus" && this.plain(e)) wanted.push({ e, p: at(e.at!), rank: (e.level_kv ?? 0) >= 400 ? 2 : 5 });
+    return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank) });
+  }
+  /** The field's buses of 200 kV and more; where a case has few, all of them. */
+  private plain(e: Element): boolean {
+    return (e.level_kv ?? 0) >= 200 || !this.live.case.has_map;
   }
   private shown(e: Element, o: MapOptions): boolean {
     if (e.synthetic && !o.synthetic) return false;
     return e.carrier === "both" || (e.carrier === "gas" ? o.gas : o.power);
   }
-  private faint = (e: Element, o: MapOptions): string => (o.only && !o.only.has(e.id) ? "dead" : "");
-
-  private ground(at: (p: P) => [number, number]): SVGTemplateResult {
-    const ring = (r: number[][], close: string): string => `M${r.map((p) => at(p as unknown as P).map((v) => v.toFixed(1)).join(" ")).join("L")}${close}`;
-    return svg`${this.tiles.flatMap((tile) => tile.countries.map((c) => svg`<path class=${`land ${c.name === this.own ? "own" : ""}`} d=${c.rings.map((r) => ring(r, "Z")).join("")}></path>`))}
-      ${this.tiles.map((tile) => svg`<path class="coast" d=${tile.lines.map((l) => ring(l, "")).join("")}></path>`)}`;
+  private ground(): SVGTemplateResult {
+    if (this.tiles.length === 0) return svg``;
+    const { ox, oy, kx, k } = this.frame(), ring = (r: number[][], close: string): string => `M${r.map((p) => `${p[0]} ${p[1]}`).join("L")}${close}`;
+    return svg`<g transform=${`matrix(${kx * k} 0 0 ${-k} ${ox} ${oy})`}>${guard([this.tiles, this.own], () => svg`${this.tiles.flatMap((tile) => tile.countries.map((c) => svg`<path class=${`land ${c.name === this.own ? "own" : ""}`} d=${c.rings.map((r) => ring(r, "Z")).join("")}></path>`))}${this.tiles.map((tile) => svg`<path class="coast" d=${tile.lines.map((l) => ring(l, "")).join("")}></path>`)}`)}</g>`;
   }
   private mostFlow(): number {
     let most = 1e-9;
@@ -133,118 +214,105 @@ export class MapFigure {
   flow(e: Element): number | null {
     return this.live.value("flow", e.name)?.value ?? null;
   }
-
   private hit(e: Element, o: MapOptions, label: string, content: SVGTemplateResult): SVGTemplateResult {
     return svg`<g class="hit" tabindex="0" role="button" data-element=${e.id} aria-label=${label} @click=${() => o.open(e)}
       @keydown=${(k: KeyboardEvent) => { if (k.key === "Enter" || k.key === " ") { k.preventDefault(); o.open(e); } }}>${content}<title>${label}</title></g>`;
   }
-  private pipe(e: Element, at: (p: P) => [number, number], alarm: Alarm | undefined, most: number, o: MapOptions): SVGTemplateResult {
-    const [a, b] = this.apart(e, e.path!.map(at)), q = this.flow(e), d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}L${b[0].toFixed(1)} ${b[1].toFixed(1)}`;
-    const idle = q === null || Math.abs(q) < 2e-3 * most, wide = idle ? 4 : 1.4 + (WIDEST - 1.4) * Math.abs(q) / most;
-    const long = Math.hypot(b[0] - a[0], b[1] - a[1]), turn = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI + (q !== null && q < 0 ? 180 : 0);
-    const arrows = !idle && wide > 2.6 && long > 30 ? Math.max(1, Math.round(long / 90)) : 0, h = Math.min(wide * 0.42, 3);
-    const told = `${e.name}, ${q === null ? t("no flow known") : `${num(q, 1)} ${t("Mm³/d")}`}${alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : ""}`;
-    const colour = alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "";
-    return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${this.faint(e, o)}>
-      <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe" style=${colour} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
-      ${idle ? svg`<path d=${d} class="tube"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width=${(wide + 0.6).toFixed(1)}></path>` : ""}
-      ${Array.from({ length: arrows }, (_, i) => { const s = (i + 0.5) / arrows; return svg`<path class="arrow" d=${`M${-h} ${-h}L${h * 0.5} 0L${-h} ${h}`} transform=${`translate(${(a[0] + s * (b[0] - a[0])).toFixed(1)} ${(a[1] + s * (b[1] - a[1])).toFixed(1)}) rotate(${turn.toFixed(0)})`}></path>`; })}
-      ${alarm ? svg`<g transform=${`translate(${((a[0] + b[0]) / 2 - 8).toFixed(1)} ${((a[1] + b[1]) / 2 + 8).toFixed(1)})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : ""}</g>`);
+  private pipe(e: Element, at: (p: P) => [number, number], most: number, o: MapOptions): Placed {
+    const [a, b] = aside(e.path!.map(at) as [[number, number], [number, number]], 5 * (this.beside.get(e.id) ?? 0));
+    const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}L${b[0].toFixed(1)} ${b[1].toFixed(1)}`, long = Math.hypot(b[0] - a[0], b[1] - a[1]), heading = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
+    const now = (): { q: number | null; idle: boolean; wide: number } => {
+      const q = this.flow(e), idle = q === null || Math.abs(q) < 2e-3 * most;
+      return { q, idle, wide: idle ? 4 : 1.4 + ((WIDEST - 1.4) * Math.min(most, Math.abs(q))) / most };
+    };
+    return { e, look: () => { const { q, wide } = now(); return [num(q, 1), wide.toFixed(1), q !== null && q < 0]; }, draw: (alarm, faint) => {
+      const { q, idle, wide } = now(), turn = heading + (q !== null && q < 0 ? 180 : 0), arrows = !idle && wide > 2.6 && long > 30 ? Math.max(1, Math.round(long / 90)) : 0, h = Math.min(wide * 0.42, 3);
+      const told = `${e.name}, ${q === null ? t("no flow known") : `${num(q, 1)} ${t("Mm³/d")}`}${said(alarm)}`;
+      return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${faint}>
+        <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe" style=${colour(alarm)} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
+        ${idle ? svg`<path d=${d} class="tube"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width=${(wide + 0.6).toFixed(1)}></path>` : ""}
+        ${Array.from({ length: arrows }, (_, i) => { const s = (i + 0.5) / arrows; return svg`<path class="arrow" d=${`M${-h} ${-h}L${h * 0.5} 0L${-h} ${h}`} transform=${`translate(${(a[0] + s * (b[0] - a[0])).toFixed(1)} ${(a[1] + s * (b[1] - a[1])).toFixed(1)}) rotate(${turn.toFixed(0)})`}></path>`; })}
+        ${flag(alarm, (a[0] + b[0]) / 2 - 8, (a[1] + b[1]) / 2 + 8)}</g>`);
+    } };
   }
-  /** Pipes between the same two nodes lie side by side. */
-  private apart(e: Element, [a, b]: [number, number][]): [[number, number], [number, number]] {
-    const same = this.live.elements.filter((x) => x.kind === "pipe" && ((x.from === e.from && x.to === e.to) || (x.from === e.to && x.to === e.from)));
-    const k = same.indexOf(e) - (same.length - 1) / 2;
-    if (same.length < 2 || !a || !b) return [a!, b!];
-    const long = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1, flip = same[0]!.from === e.from ? 1 : -1;
-    const dx = (-(b[1] - a[1]) / long) * 5 * k * flip, dy = ((b[0] - a[0]) / long) * 5 * k * flip;
-    return [[a[0] + dx, a[1] + dy], [b[0] + dx, b[1] + dy]];
+  private wire(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
+    const [a, b] = e.path!.map(at) as [[number, number], [number, number]], bow = this.bowed.has(e.id) ? 0.18 : 0, high = (e.level_kv ?? 0) >= 400;
+    const c: P = [(a[0] + b[0]) / 2 - (b[1] - a[1]) * bow, (a[1] + b[1]) / 2 + (b[0] - a[0]) * bow];
+    const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}Q${c[0].toFixed(1)} ${c[1].toFixed(1)} ${b[0].toFixed(1)} ${b[1].toFixed(1)}`, load = (): string => { const v = this.live.value("loading", e.name)?.value ?? null; return v === null ? "" : `, ${num(v, 0)} %`; };
+    return { e, look: () => [load()], draw: (alarm, faint) => this.hit(e, o, `${e.name}, ${num(e.level_kv, 0)} kV${load()}${said(alarm)}`, svg`<path d=${d} class="foc"></path><g class=${faint}>${alarm ? svg`<path d=${d} fill="none" stroke="var(--edge)" stroke-width="4.6"></path>` : ""}
+      <path d=${d} class="wire" style=${colour(alarm)} stroke-width=${alarm || high ? 3 : 1.2}></path>${high && !alarm ? svg`<path d=${d} class="core"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width="3.4"></path>` : ""}
+      ${flag(alarm, 0.25 * a[0] + 0.5 * c[0] + 0.25 * b[0] - 8, 0.25 * a[1] + 0.5 * c[1] + 0.25 * b[1] - 8)}</g>`) };
   }
-  private wire(e: Element, at: (p: P) => [number, number], alarm: Alarm | undefined, o: MapOptions): SVGTemplateResult {
-    const [a, b] = e.path!.map(at) as [[number, number], [number, number]];
-    const bow = this.live.elements.some((x) => x.kind === "pipe" && x.path && near(x.path, e.path!)) ? 0.09 : 0;
-    const c = [(a[0] + b[0]) / 2 - (b[1] - a[1]) * bow * 2, (a[1] + b[1]) / 2 + (b[0] - a[0]) * bow * 2];
-    const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}Q${c[0]!.toFixed(1)} ${c[1]!.toFixed(1)} ${b[0].toFixed(1)} ${b[1].toFixed(1)}`, high = (e.level_kv ?? 0) >= 400;
-    const load = this.live.value("loading", e.name)?.value ?? null;
-    const told = `${e.name}, ${num(e.level_kv, 0)} kV${load === null ? "" : `, ${num(load, 0)} %`}${alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : ""}`;
-    const colour = alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "";
-    return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${this.faint(e, o)}>${alarm ? svg`<path d=${d} fill="none" stroke="var(--edge)" stroke-width="4.6"></path>` : ""}
-      <path d=${d} class="wire" style=${colour} stroke-width=${alarm || high ? 3 : 1.2}></path>${high && !alarm ? svg`<path d=${d} class="core"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width="3.4"></path>` : ""}
-      ${alarm ? svg`<g transform=${`translate(${(0.25 * a[0] + 0.5 * c[0]! + 0.25 * b[0] - 8).toFixed(1)} ${(0.25 * a[1] + 0.5 * c[1]! + 0.25 * b[1] - 8).toFixed(1)})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : ""}</g>`);
-  }
-  private station(e: Element, at: (p: P) => [number, number], alarm: Alarm | undefined, o: MapOptions): SVGTemplateResult {
+  private station(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
     const [x, y] = middle(e.path!.map(at)), r = e.kind === "compressor" ? 7 : 4.5;
-    return this.hit(e, o, `${t(e.kind === "compressor" ? "Compressor station" : "Regulator")} ${e.name}`, svg`<circle cx=${x} cy=${y} r=${r + 4} class="foc" style="stroke-width:2"></circle><g class=${this.faint(e, o)}>
+    return { e, look: () => [], draw: (alarm, faint) => this.hit(e, o, `${t(e.kind === "compressor" ? "Compressor station" : "Regulator")} ${e.name}${said(alarm)}`, svg`<circle cx=${x} cy=${y} r=${r + 4} class="foc" style="stroke-width:2"></circle><g class=${faint}>
       <circle cx=${x} cy=${y} r=${r} class=${`site ${e.synthetic ? "synthetic" : ""}`}></circle>${r < 6 ? "" : svg`<path d=${`M${x - r * 0.62} ${y - r * 0.72}L${x + r * 0.86} ${y - r * 0.26}M${x - r * 0.62} ${y + r * 0.72}L${x + r * 0.86} ${y + r * 0.26}`} stroke="var(--gas)" stroke-width="1.2"></path>`}
-      ${alarm ? svg`<g transform=${`translate(${x - 26} ${y - 8})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : ""}</g>`);
+      ${flag(alarm, x - 26, y - 8)}</g>`) };
   }
-  private site(e: Element, at: (p: P) => [number, number], alarm: Alarm | undefined, o: MapOptions): SVGTemplateResult {
+  private site(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
     const [x, y] = at(e.at!), h = 6.5;
     const shape = e.kind === "field" && e.table === "supplies" ? svg`<path class="site" d=${`M${Array.from({ length: 6 }, (_, i) => `${(x + h * Math.cos(i * 1.0472)).toFixed(1)} ${(y + h * Math.sin(i * 1.0472)).toFixed(1)}`).join("L")}Z`}></path>`
       : e.kind === "export" && e.carrier === "gas" ? svg`<circle cx=${x} cy=${y} r="5.5" class="site"></circle><circle cx=${x} cy=${y} r="2.2" fill="var(--gas)"></circle>`
-      : e.kind === "bus" && (e.level_kv ?? 0) >= 200 ? svg`<rect x=${x - 4.5} y=${y - 4.5} width="9" height="9" class="bus"></rect><path d=${`M${x - 4.5} ${y}H${x + 4.5}`} stroke="var(--pow)" stroke-width="1.6"></path>` : null;
-    if (!shape && !alarm) return svg``;
-    return this.hit(e, o, `${e.name}${alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : ""}`, svg`<circle cx=${x} cy=${y} r="10" class="foc" style="stroke-width:2"></circle><g class=${this.faint(e, o)}>${shape ?? ""}
-      ${alarm ? svg`<g transform=${`translate(${x - 24} ${y - 8})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : ""}</g>`);
+      : e.kind === "bus" && this.plain(e) ? svg`<rect x=${x - 4.5} y=${y - 4.5} width="9" height="9" class="bus"></rect><path d=${`M${x - 4.5} ${y}H${x + 4.5}`} stroke="var(--pow)" stroke-width="1.6"></path>` : null;
+    return { e, look: () => [], draw: (alarm, faint) => (!shape && !alarm ? svg`` : this.hit(e, o, `${e.name}${said(alarm)}`, svg`<circle cx=${x} cy=${y} r="10" class="foc" style="stroke-width:2"></circle><g class=${faint}>${shape ?? ""}${flag(alarm, x - 24, y - 8)}</g>`)) };
   }
 
   // ----------------------------------------------------------------- labels
-  private labels(o: MapOptions, at: (p: P) => [number, number], stations: Element[]): SVGTemplateResult {
-    const [w, h] = this.size, taken: Rect[] = o.cards ? this.laid.map((c) => c.rect) : [];
-    const wanted: { e: Element; p: [number, number]; rank: number }[] = [];
-    for (const e of this.sites) if (this.shown(e, o)) {
-      if (e.kind === "field" && e.table === "supplies") wanted.push({ e, p: at(e.at!), rank: 3 });
-      else if (e.kind === "bus" && (e.level_kv ?? 0) >= 200) wanted.push({ e, p: at(e.at!), rank: (e.level_kv ?? 0) >= 400 ? 2 : 5 });
-    }
-    for (const e of stations) if (e.kind === "compressor") wanted.push({ e, p: middle(e.path!.map(at)), rank: 4 });
-    const found: SVGTemplateResult[] = [], said = new Set<string>();
+  private labels(o: MapOptions, wanted: Wanted[]): SVGTemplateResult {
+    const [w, h] = this.size, [sx, sy] = this.shift, taken: Rect[] = o.cards ? this.laid.map((c) => c.rect) : [], found: { name: string; x: number; y: number; kind: string }[] = [], said = new Set<string>();
     for (const { p } of wanted) taken.push({ x: p[0] - 6, y: p[1] - 6, w: 12, h: 12 });
-    for (const { e, p } of wanted.sort((a, b) => a.rank - b.rank)) {
+    for (const { e, p } of wanted) {
       const name = e.name.replace(/ (CS|220|500|110)$/, ""), wide = measure(name);
-      if (said.has(name) || p[0] < 0 || p[1] < 0 || p[0] > w || p[1] > h) continue;
+      if (said.has(name) || p[0] + sx < 0 || p[1] + sy < 0 || p[0] + sx > w || p[1] + sy > h) continue;
       for (const [dx, dy, kind] of [[10, 4, ""], [-10, 4, "e"], [0, -10, "m"], [0, 18, "m"], [9, -8, ""], [-9, 14, "e"]] as const) {
-        const x = p[0] + dx, y = p[1] + dy, left = kind === "e" ? x - wide : kind === "m" ? x - wide / 2 : x;
-        const r = { x: left - 1, y: y - 10, w: wide + 2, h: 13 };
-        if (r.x < 2 || r.x + r.w > w - 2 || r.y < 2 || r.y + r.h > h - 2 || taken.some((q) => meet(q, r))) continue;
+        const x = p[0] + dx, y = p[1] + dy, left = kind === "e" ? x - wide : kind === "m" ? x - wide / 2 : x, r = { x: left - 1, y: y - 10, w: wide + 2, h: 13 };
+        if (r.x + sx < 2 || r.x + r.w + sx > w - 2 || r.y + sy < 2 || r.y + r.h + sy > h - 2 || taken.some((q) => meet(q, r))) continue;
         taken.push(r);
         said.add(name);
-        found.push(svg`<text x=${x.toFixed(1)} y=${y.toFixed(1)} class=${`halo k2 ${kind}`}>${name}</text>`);
+        found.push({ name, x, y, kind });
         break;
       }
     }
-    return svg`${this.laid.map((c) => (o.cards ? svg`<path d=${`M${c.p[0].toFixed(1)} ${c.p[1].toFixed(1)}L${c.end[0].toFixed(1)} ${c.end[1].toFixed(1)}`} class="lim" style="stroke:var(--ink3)"></path>` : ""))}${found}`;
+    return svg`${this.laid.map((c) => (o.cards ? svg`<path d=${`M${c.p[0].toFixed(1)} ${c.p[1].toFixed(1)}L${c.end[0].toFixed(1)} ${c.end[1].toFixed(1)}`} class="lim" style="stroke:var(--ink3)"></path>` : ""))}${repeat(found, (f) => f.name, (f) => svg`<text x=${f.x.toFixed(1)} y=${f.y.toFixed(1)} class=${`halo k2 ${f.kind}`}>${f.name}</text>`)}`;
   }
 
   // ------------------------------------------------------------------ cards
-  private laid: { rect: Rect; p: [number, number]; end: [number, number] }[] = [];
+  private laid: { rect: Rect; p: [number, number]; end: [number, number] }[] = []; // as the layer is drawn, before its shift
   private cards(o: MapOptions): TemplateResult[] {
     this.laid = [];
-    const [w, h] = this.size;
+    const [w, h] = this.size, [sx, sy] = this.shift;
     if (!this.box || w < 620 || !this.live.snapshot) return [];
     const at = this.project(), W = 172, H = 44, out: TemplateResult[] = [];
-    const mid: P = [w / 2, h / 2];
     for (const x of this.live.snapshot.exports) {
       const e = this.live.resolve(x.id), p = e?.at ? at(e.at) : null;
-      if (!e || !p || p[0] < 0 || p[1] < 0 || p[0] > w || p[1] > h) continue;
-      const rect = this.room(p, mid, W, H);
+      if (!e || !p || p[0] + sx < 0 || p[1] + sy < 0 || p[0] + sx > w || p[1] + sy > h) continue;
+      const rect = this.room(p, W, H);
       if (!rect) continue;
-      const end: [number, number] = [Math.max(rect.x, Math.min(rect.x + W, p[0])), Math.max(rect.y, Math.min(rect.y + H, p[1]))];
-      this.laid.push({ rect, p, end });
+      this.laid.push({ rect, p, end: [Math.max(rect.x, Math.min(rect.x + W, p[0])), Math.max(rect.y, Math.min(rect.y + H, p[1]))] });
       out.push(html`<button class="card ${x.alarm ? `p${RANK[x.alarm]}` : ""}" style="left:${rect.x.toFixed(0)}px;top:${rect.y.toFixed(0)}px" @click=${() => o.open(e)}>${exportCard(x)}</button>`);
     }
     return out;
   }
-  private room(p: P, mid: P, W: number, H: number): Rect | null {
-    const [w, h] = this.size, out = Math.atan2(p[1] - mid[1], p[0] - mid[0]);
+  private room(p: P, W: number, H: number): Rect | null {
+    const [w, h] = this.size, [sx, sy] = this.shift, out = Math.atan2(p[1] + sy - h / 2, p[0] + sx - w / 2);
     for (const far of [22, 46, 80, 120, 170])
       for (const turn of [0, 0.4, -0.4, 0.8, -0.8, 1.3, -1.3, 1.9, -1.9, 3]) {
         const cx = p[0] + Math.cos(out + turn) * (far + W / 2), cy = p[1] + Math.sin(out + turn) * (far + H / 2);
-        const r = { x: Math.max(6, Math.min(w - W - 46, cx - W / 2)), y: Math.max(6, Math.min(h - H - 8, cy - H / 2)), w: W, h: H };
+        const r = { x: Math.max(6 - sx, Math.min(w - W - 46 - sx, cx - W / 2)), y: Math.max(6 - sy, Math.min(h - H - 8 - sy, cy - H / 2)), w: W, h: H };
         if (!this.laid.some((q) => meet(grown(q.rect, 5), r)) && !(p[0] > r.x - 8 && p[0] < r.x + W + 8 && p[1] > r.y - 8 && p[1] < r.y + H + 8)) return r;
       }
     return null;
   }
 }
+const said = (alarm: Alarm | undefined): string => (alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : "");
+const colour = (alarm: Alarm | undefined): string => (alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "");
+const flag = (alarm: Alarm | undefined, x: number, y: number): SVGTemplateResult | "" => (alarm ? svg`<g transform=${`translate(${x.toFixed(1)} ${y.toFixed(1)})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : "");
+/** A line moved to its side. */
+function aside([a, b]: [[number, number], [number, number]], by: number): [[number, number], [number, number]] {
+  const long = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1, dx = (-(b[1] - a[1]) / long) * by, dy = ((b[0] - a[0]) / long) * by;
+  return [[a[0] + dx, a[1] + dy], [b[0] + dx, b[1] + dy]];
+}
+interface Wanted { e: Element; p: [number, number]; rank: number }
 
 /** One export at a glance: what flows, of what was nominated, of what the line can carry. */
 export function exportCard(x: Export): TemplateResult {

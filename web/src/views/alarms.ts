@@ -2,6 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ask, Refused } from "../api";
 import { badge } from "../figures/marks";
+import { told } from "../names";
 import { alarmText, empty, panel, state, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Alarm } from "../shapes";
@@ -87,7 +88,7 @@ function detail(room: Room, a: Alarm | undefined): TemplateResult {
 }
 /** Cause, consequence and response in the reader's language, where the catalogue has them. */
 function words(a: Alarm, part: "cause" | "consequence" | "response"): string {
-  const key = a.words ? `${a.words.key}.${part}` : "", said = key ? t(key, a.words!.parameters) : "";
+  const key = a.words ? `${a.words.key}.${part}` : "", said = key ? t(key, told(a.words!.parameters)) : "";
   return said && said !== key ? said : a[part];
 }
 

@@ -3,15 +3,12 @@ import { html, nothing, svg, type TemplateResult } from "lit-html";
 import { chart } from "../figures/chart";
 import { figure, text } from "../figures/draw";
 import { MapFigure } from "../figures/map";
+import { kindName, quantityName, told } from "../names";
 import { asTable, empty, panel, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Finding } from "../shapes";
-import { clock, num, t, tn, when, w } from "../words";
-import { quantityName } from "./element";
+import { clock, num, t, tn, when } from "../words";
 
-export const KIND: Record<string, string> = {
-  leak: w("Leak"), "leak or theft": w("Leak or theft"), theft: w("Theft"), bias: w("Meter is off"), forged: w("Forged reading"), status: w("Wrong status"), command: w("Command nobody gave"), parameter: w("Wrong parameter"),
-};
 let map: MapFigure | null = null, focused = "";
 
 export const diagnosis: View = {
@@ -22,7 +19,6 @@ export const diagnosis: View = {
     return html`${ranked(room, d.findings, f, d.time)}${where(room, f)}${residuals(room)}<div class="two">${evidence(room, f)}${curve(room, f)}</div>`;
   },
 };
-export const kindName = (kind: string): string => t(KIND[kind] ?? kind);
 const names = (room: Room, ids: string[]): string[] => ids.map((id) => room.live.resolve(id)?.name ?? id);
 
 function ranked(room: Room, list: Finding[], chosen: Finding | undefined, time: string): TemplateResult {
@@ -59,7 +55,7 @@ const short = (s: string, wide: number): string => (s.length * 6 > wide - 12 ? `
 function evidence(room: Room, f: Finding | undefined): TemplateResult {
   if (!f) return panel(t("Evidence"), empty(t("Nothing to weigh.")));
   const sign = (good: boolean): TemplateResult => html`<span aria-label=${good ? t("for") : t("against")}>${good ? "+" : "−"}</span>`;
-  const say = (w: Finding["evidence"][number]["words"]): string => (typeof w === "string" ? w : t(w.key, w.parameters));
+  const say = (w: Finding["evidence"][number]["words"]): string => (typeof w === "string" ? w : t(w.key, told(w.parameters)));
   return panel(t("Evidence"), html`<div class="evi">${f.evidence.map((x) => html`${sign(x.for)}<span>${say(x.words)}</span>`)}</div>
     <table style="margin-top:8px"><tbody><tr><td class="q2">${t("Score")}</td><td class="n">${num(f.score, 1)}</td></tr><tr><td class="q2">${t("False alarms a month at this score")}</td><td class="n">${num(f.false_alarm_per_month, 3)}</td></tr><tr><td class="q2">${t("Smallest size that would surely be seen")}</td><td class="n">${num(f.smallest_detectable, 2)}<span class="u">${unit(f.unit)}</span></td></tr>${f.place ? html`<tr><td class="q2">${t("Place along the line")}</td><td class="n">${num(100 * f.place.share, 0)}<span class="u">%</span> <span class="q">${f.place.low === null ? "" : `${num(100 * f.place.low, 0)}–${num(100 * (f.place.high ?? 1), 0)} %`}</span></td></tr>` : nothing}</tbody></table>
     ${f.set.length > 1 ? html`<p class="q" style="padding:8px 0 4px">${t("The readings cannot tell these apart")}</p>${names(room, f.set).slice(0, 12).map((n, k) => html`<div><a href="#element/${encodeURIComponent(f.set[k]!)}">${n}</a></div>`)}` : nothing}

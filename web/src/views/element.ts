@@ -4,6 +4,7 @@ import { ask, Refused } from "../api";
 import { chart } from "../figures/chart";
 import { figure, type Point } from "../figures/draw";
 import { badge, mark, RANK } from "../figures/marks";
+import { quantityName } from "../names";
 import { asTable, alarmText, empty, panel, quality, state, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Alarm, Command, Element, Reading, Series, Trend } from "../shapes";
@@ -14,11 +15,6 @@ const GROUPS: [string, (e: Element) => boolean][] = [
   [w("Fields"), (e) => e.table === "supplies"], [w("Exports"), (e) => e.kind === "export"], [w("Towns and plants"), (e) => e.table === "offtakes" && e.kind !== "export" || e.kind === "plant"],
   [w("Power lines"), (e) => e.carrier === "power" && e.kind === "line"], [w("Buses"), (e) => e.kind === "bus"], [w("Transformers"), (e) => e.kind === "transformer"], [w("Generators"), (e) => e.kind === "generator"], [w("Loads"), (e) => e.kind === "load"], [w("Gas nodes"), (e) => e.table === "gas_nodes"],
 ];
-const QUANTITIES: Record<string, string> = {
-  pressure: w("Pressure"), flow: w("Flow"), supply: w("Supply"), withdrawal: w("Withdrawal"), outlet_pressure: w("Outlet pressure"), inlet_pressure: w("Inlet pressure"), ratio: w("Pressure ratio"), power: w("Shaft power"), drive_power: w("Drive power"), fuel: w("Fuel gas"), plant_fuel: w("Fuel gas"),
-  magnitude: w("Voltage"), angle: w("Voltage angle"), active_power: w("Active power"), reactive_power: w("Reactive power"), active_power_from: w("Active power, from end"), active_power_to: w("Active power, to end"), reactive_power_from: w("Reactive power, from end"), reactive_power_to: w("Reactive power, to end"), loading: w("Loading"), temperature: w("Gas temperature"), linepack: w("Linepack"), flow_out: w("Flow out"), open: w("Open"), closed: w("Closed"), pressure_drop: w("Pressure drop"),
-};
-export const quantityName = (q: string): string => t(QUANTITIES[q] ?? q.replaceAll("_", " "));
 /** What may be told to the field, by kind of element. */
 const SETTABLE: Record<string, string[]> = { compressor: ["outlet_pressure", "ratio", "open"], regulator: ["outlet_pressure", "open"], valve: ["open"], generator: ["active_power", "magnitude"], line: ["in_service"], transformer: ["in_service"] };
 

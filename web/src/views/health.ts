@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ask } from "../api";
 import { empty, panel } from "../parts";
-import { quantityName } from "./element";
+import { quantityName } from "../names";
 import type { Room, View } from "../room";
 import type { Entry } from "../shapes";
 import { clock, lasted, num, t, tn, when } from "../words";

@@ -8,7 +8,7 @@ import { asTable, empty, panel, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Series, Trend } from "../shapes";
 import { clock, date, num, t, when, w } from "../words";
-import { quantityName } from "./element";
+import { quantityName } from "../names";
 
 const SPANS: [number, string][] = [[1, w("1 h")], [6, w("6 h")], [24, w("24 h")], [168, w("7 d")]];
 const MOST = 6; // series at a time: more cannot be read on one screen

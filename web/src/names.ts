@@ -1,0 +1,23 @@
+// What the server names by key, in the reader's language: kinds of findings, quantities, and the parameters of its texts.
+import { unit } from "./units";
+import { language, t, w } from "./words";
+
+const KIND: Record<string, string> = {
+  leak: w("Leak"), "leak or theft": w("Leak or theft"), theft: w("Theft"), bias: w("Meter is off"), forged: w("Forged reading"), status: w("Wrong status"), command: w("Command nobody gave"), parameter: w("Wrong parameter"),
+};
+const QUANTITIES: Record<string, string> = {
+  pressure: w("Pressure"), flow: w("Flow"), supply: w("Supply"), withdrawal: w("Withdrawal"), outlet_pressure: w("Outlet pressure"), inlet_pressure: w("Inlet pressure"), ratio: w("Pressure ratio"), power: w("Shaft power"), drive_power: w("Drive power"), fuel: w("Fuel gas"), plant_fuel: w("Fuel gas"),
+  magnitude: w("Voltage"), angle: w("Voltage angle"), active_power: w("Active power"), reactive_power: w("Reactive power"), active_power_from: w("Active power, from end"), active_power_to: w("Active power, to end"), reactive_power_from: w("Reactive power, from end"), reactive_power_to: w("Reactive power, to end"), loading: w("Loading"), temperature: w("Gas temperature"), linepack: w("Linepack"), flow_out: w("Flow out"), open: w("Open"), closed: w("Closed"), pressure_drop: w("Pressure drop"),
+};
+export const kindName = (kind: string): string => t(KIND[kind] ?? kind);
+export const quantityName = (q: string): string => t(QUANTITIES[q] ?? q.replaceAll("_", " "));
+
+type Parameters = Record<string, string | number | null>;
+const within = (words: string): string => words.charAt(0).toLocaleLowerCase(language()) + words.slice(1);
+/** How parameters of a name are said; others are words of the catalogue, or names that stay as they are. */
+const SAID: Record<string, (value: string) => string> = {
+  unit, unit_of_size: unit, kind: kindName, quantity: (q) => within(quantityName(q)), flags: (f) => f.split(", ").map((x) => t(x)).join(", "),
+};
+/** Parameters of a text that the server tells by key, ready to be filled in. */
+export const told = (p: Parameters): Parameters =>
+  Object.fromEntries(Object.entries(p).map(([name, v]) => [name, typeof v === "string" ? (SAID[name] ?? t)(v) : v]));
