@@ -208,6 +208,11 @@ def test_trends_and_instants_come_from_the_history(net, meters, tmp_path):
             then = await site.twin.instant("2027-01-15T08:00:45Z")
             k = site.twin.loop.layout.place["magnitude", bus]
             assert then["estimate"][k] == pytest.approx(truth, abs=2e-3)
+            for time, said in (("2027-01-15T07:59:00Z", "the history begins at 2027-01-15T08:00:01.000Z"),
+                               ("2027-01-15T08:20:00Z", "nothing was recorded in the 10 minutes before")):  # fmt: skip
+                with pytest.raises(Refused, match=said) as refused:
+                    await site.twin.instant(time)
+                assert refused.value.reason == "unknown"
             for asked, reason in (((["magnitude:none"], start, end), "unknown"), ((["x"], end, start), "invalid"),
                                   (([f"magnitude:{bus}"], "noon", end), "invalid")):  # fmt: skip
                 with pytest.raises(Refused) as refused:

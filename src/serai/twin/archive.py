@@ -35,6 +35,7 @@ LONGEST = 400 * 86400.0  # s of one trend
 POINTS = 5000
 HOLD = {"measured": 180.0, "estimate": 150.0, "sigma": 150.0}  # s that a value holds without a successor
 OFTEN = 10.0  # s between two stored estimates of the grid
+SLICE = 60 * MICROSECONDS  # of the history that is looked at at once for its beginning
 WITHIN = 600.0  # s before an instant in which a value counts as known at it
 
 
@@ -162,7 +163,10 @@ class Archive:
         return k
 
     def instant(self, time: str) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return time [s], estimate, sigma, measured (n_value,) SI as known at a time; nan = not known then."""
+        """Return time [s], estimate, sigma, measured (n_value,) SI as known at a time; nan = not known then.
+
+        Refused where nothing at all was known then, with the time at which the history begins.
+        """
         at = moment(time)
         store, lo = self._open(), self.layout
         names = {kind: [f"{kind} {q} {w}" for q, w in lo.place] for kind in ("estimate", "sigma")}
@@ -171,9 +175,31 @@ class Archive:
         if not wanted:
             raise Refused("not-ready", "nothing is recorded yet", "Ask again when the loop has run for a minute")
         found = store.snapshot(int(at * MICROSECONDS), wanted, within=WITHIN, as_of=int(at * MICROSECONDS))
+        if not len(found):
+            raise self._nothing(store, at)
         value = dict(zip(found.register.names(found.tag), found.value.tolist(), strict=True))
         arrays = {kind: np.array([value.get(n, np.nan) for n in part]) for kind, part in names.items()}
         return at, arrays["estimate"], arrays["sigma"], arrays["measured"]
+
+    def _nothing(self, store: Historian, at: float) -> Refused:
+        """Return why nothing was known at a time [s]."""
+        begins = self._beginning(store)
+        if begins is None or at < begins:
+            begun = "nothing is recorded yet" if begins is None else f"the history begins at {iso(begins)}"
+            return Refused("unknown", f"nothing is known of {iso(at)}: {begun}", "Ask for a later time")
+        return Refused(
+            "unknown", f"nothing was recorded in the {WITHIN / 60.0:g} minutes before {iso(at)}",
+            "Ask for a time at which the loop ran; trends show when that was",
+        )  # fmt: skip
+
+    def _beginning(self, store: Historian) -> float | None:
+        """Return the time of the first reading [s since 1970 UTC], looked for minute by minute; None = there is none."""
+        for first, last in store.windows():
+            for start in range(first, last, SLICE):
+                found = store.read(start=start, end=min(start + SLICE, last))
+                if len(found):
+                    return float(found.time.min()) / MICROSECONDS
+        return None
 
 
 def moment(text: str) -> float:

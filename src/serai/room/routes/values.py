@@ -50,7 +50,7 @@ async def snapshot(request: Request, room: Here) -> Response:
 
 @router.get("/instant", dependencies=[VIEW], **answers(shapes.Snapshot, 404, arrow=True))
 async def instant(request: Request, room: Here, time: Moment) -> Response:
-    """The scan as it was known at a time."""
+    """The scan as it was known at a time; 404 before the history begins (the message says when) and in its gaps."""
     found = await room.ask(room.desk.instant(iso(time)))
     if arrow.wanted(request):
         return arrow.response(arrow.snapshot(found, await room.ask(room.desk.layout())))
