@@ -97,8 +97,6 @@ class Counted(Field):
 
     async def open(self) -> None:
         await super().open()
-        self.start = self.meters.start = now() / MICROSECONDS  # its clock begins when it runs, not when it was made
-
         make = self.meters.batch
 
         def counted(*span):
@@ -119,8 +117,6 @@ async def field(folder: Path, tags: int) -> None:
         print(json.dumps({"stations": len(made.endpoints)}), flush=True)
         running = asyncio.create_task(made.run())
         begin, end = (int(x) for x in (await asyncio.to_thread(sys.stdin.readline)).split())
-        # while all links were made the field may have fallen behind, and its clock with it: it is set once more
-        made.start = made.meters.start = now() / MICROSECONDS - made.time
         made.window, spent, behind = (begin, end), time.process_time(), made.counts["seconds behind"]
         while made.start + made.time < end / MICROSECONDS + 2.0 and not running.done():
             await asyncio.wait((running,), timeout=0.5)

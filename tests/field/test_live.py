@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -188,6 +189,32 @@ def test_a_command_that_the_network_cannot_keep_up_is_taken_back():
     assert counts["commands taken back"] == 1
     assert log[-1].verdict.reason.startswith("taken back: ")
     assert town == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(("patience", "behind"), [(30.0, 0), (0.5, 1)])
+def test_a_field_that_was_held_up_tells_the_present_again(monkeypatch, patience, behind):
+    monkeypatch.setattr("serai.field.live.CATCH_UP", patience)
+
+    async def run():
+        async with Field(grid(), BASE, step=1.0) as made:
+            await asyncio.sleep(0.3)
+            advance, slow = made._advance, [2.5]
+
+            def held_up(to):
+                if to > 2.0 and slow:
+                    time.sleep(slow.pop())
+                advance(to)
+
+            made._advance = held_up
+            begun = time.time()
+            await made.run(hours=5.0 / 3600.0)
+            return made, begun, time.time()
+
+    made, begun, end = asyncio.run(run())
+    assert made.start + made.time == pytest.approx(end, abs=0.7)  # s behind the clock of the wall
+    assert made.start == pytest.approx(begun, abs=0.5 if not behind else 2.5)
+    assert (made.counts["seconds behind"] > 0) == bool(behind)
+    assert end - begun == pytest.approx(5.0 if not behind else 6.5, abs=1.2)
 
 
 def test_a_silent_station_cannot_be_reached_and_what_it_kept_comes_later():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SLICE = 0.1  # s of wall time between two deliveries
+CATCH_UP = 30.0  # s of wall time that are made good; a field further behind (asleep, a slow solver) goes on from there
 KEEP = 600.0  # s of the truth that are kept beside what a replay needs
 ARRIVE = 60.0  # s in which a station must listen, or the broker; nothing of a start takes longer but what hangs
 LEAVE = 20.0  # s in which a station or the broker must have closed; after that it is left
@@ -65,7 +67,8 @@ class Field:
     """A running field: `async with Field(...) as field: await field.run()`.
 
     network, scenario   as for `readings`
-    speed               field seconds per second; above 1 the solver must follow (`counts["seconds behind"]`)
+    speed               field seconds per second; above 1 the solver must follow. What the field falls behind (a busy
+                        machine) it makes good; from CATCH_UP on, it goes on from there (`counts["seconds behind"]`)
     step                [s] of the truth; None = about two seconds of wall time, at most a minute
     allow_commands      whether commands act; off, every one is refused
     host, port          where stations listen: port, port + 1, ... in the order of their names; 0 = free ones
@@ -106,6 +109,7 @@ class Field:
         self.seed = scenario.seed if seed is None else seed
         length = 3600.0 * scenario.hours
         present = now() / MICROSECONDS
+        self._present = start is None and speed == 1.0
         self.start = start if start is not None else present - max(0.0, length - length / speed)
         self.world = World(self.network, scenario, seed=self.seed, step=self.step)
         self.story = story_of(self.network, scenario)
@@ -219,9 +223,9 @@ class Field:
 
     async def run(self, hours: float | None = None) -> None:
         """Run for some hours of field time; None = until cancelled."""
-        loop = asyncio.get_running_loop()
         end = None if hours is None else self.time + 3600.0 * hours
-        begun, first = loop.time(), self.time
+        self._set_clock()
+        begun, first = _awake_or_asleep(), self.time
         ahead = asyncio.create_task(self._solve(self.time + self.step))
         try:
             while end is None or self.time < end - 1e-9:
@@ -231,9 +235,10 @@ class Field:
                 target, n = self.time, max(1, round(self.step / self.speed / SLICE))
                 for k in range(1, n + 1):
                     self.time = target + k * self.step / n
-                    late = loop.time() - begun - (self.time - first) / self.speed
-                    if late > 1.0:  # the solver does not follow: the field's clock waits for it
+                    late = _awake_or_asleep() - begun - (self.time - first) / self.speed
+                    if late > CATCH_UP:
                         begun += late
+                        self._set_clock()
                         self.counts.add("seconds behind", round(late))
                     await asyncio.sleep(max(0.0, -late))
                     await self._silences()
@@ -242,6 +247,11 @@ class Field:
             ahead.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ahead
+
+    def _set_clock(self) -> None:
+        """Let field time be the present, where that is what was asked for: at speed 1, with no start of its own."""
+        if self._present:
+            self.start = self.meters.start = now() / MICROSECONDS - self.time
 
     async def _solve(self, to: float) -> None:
         async with self._solving:
@@ -370,6 +380,11 @@ class Field:
 async def _listening(station: Station) -> Endpoint:
     """Let a station listen; SeraiError where it takes too long."""
     return await _within(ARRIVE, station.start(), f"station {station.name}")
+
+
+def _awake_or_asleep() -> float:
+    """Return seconds of a clock that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 async def _within(seconds: float, starting: Awaitable[T], what: str) -> T:
