@@ -1,6 +1,7 @@
 // What the page knows of the running twin. One stream of events keeps it new; when the stream is cut, the page says how
 // old everything is, tries again, and takes up where it was.
 import { ask } from "./api";
+import { place as drawSchematic, unplaced } from "./schematic";
 import type { Ahead, Alarm, Case, Diagnosis, Element, Health, Layout, Outages, Snapshot, Value } from "./shapes";
 
 export type Topic = "scan" | "alarm" | "health" | "diagnosis" | "ahead" | "outages" | "log" | "command" | "link";
@@ -37,6 +38,7 @@ export class Live {
       ask<{ elements: Element[] }>("network"), ask<Layout>("layout"),
     ]);
     this.elements = network.elements;
+    if (!this.case.has_map && unplaced(this.elements)) drawSchematic(this.elements);
     this.byId = new Map(this.elements.map((e) => [e.id, e]));
     this.byName = new Map();
     for (const e of this.elements) this.byName.set(e.name, [...(this.byName.get(e.name) ?? []), e]);

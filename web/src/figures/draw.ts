@@ -17,6 +17,26 @@ const watch = new ResizeObserver((entries) => {
   }
 });
 
+// What is seen already is drawn again in the frames that follow, a few milliseconds in each: a scan moves everything, and
+// the reader's hand must not wait for it.
+const BUDGET = 5; // ms of one frame
+const waiting = new Set<HTMLElement>();
+let frame = 0;
+function soon(box: HTMLElement): void {
+  waiting.add(box);
+  frame ||= requestAnimationFrame(work);
+}
+function work(): void {
+  const until = performance.now() + BUDGET;
+  for (const box of waiting) {
+    const own = drawn.get(box);
+    waiting.delete(box);
+    if (own && box.isConnected) put(box, own.draw, own.width, own.height);
+    if (performance.now() > until) break;
+  }
+  frame = waiting.size ? requestAnimationFrame(work) : 0;
+}
+
 function put(box: HTMLElement, draw: Drawn, width: number, height: number): void {
   if (width < 4 || height < 4) return;
   render(html`<svg width=${width} height=${height} viewBox="0 0 ${width} ${height}" aria-hidden=${draw.reachable ? "false" : "true"}><defs>${HATCH}</defs>${draw(width, height)}</svg>`, box);
@@ -32,7 +52,8 @@ class Draws extends Directive {
     const box = part.element as HTMLElement, old = drawn.get(box);
     const width = old?.width ?? box.clientWidth, height = old?.height ?? box.clientHeight;
     drawn.set(box, { draw, width, height });
-    if (!old) watch.observe(box);
+    if (old) return soon(box);
+    watch.observe(box);
     put(box, draw, width, height);
   }
   render(_draw: Drawn): void {}

@@ -177,7 +177,7 @@ export class MapFigure {
     })}${this.labels(o, wanted)}`;
   }
   /** Everything in its place; made anew when the box, the zoom, the network or the layers change. */
-  private layout(o: MapOptions): { list: Placed[]; wanted: Wanted[] } {
+  private layout(o: MapOptions): MapFigure["placed"] {
     const key = [this.live.layout.version, this.live.elements.length, ...this.size, this.drawnZoom, o.gas, o.power, o.synthetic].join();
     if (key === this.placed.key) return this.placed;
     const at = this.project(), shown = this.live.elements.filter((e) => this.shown(e, o)), edges = shown.filter((e) => e.path), sites = shown.filter((e) => e.at);
