@@ -22,7 +22,8 @@ export function asTable(label: string, heads: string[], rows: (string | number |
 /** What an alarm says, in the reader's language where it has words. */
 export function alarmText(a: Alarm): string {
   const said = a.words ? t(a.words.key, told(a.words.parameters)) : "";
-  return said && said !== a.words?.key ? said : a.text; // without words of its own: as the record says it
+  if (said && said !== a.words?.key) return said;
+  return a.text.replace(/\b[a-z0-9]+(_[a-z0-9]+)+\b/g, unit); // as the record says it, units as tables write them
 }
 export function alarmRow(a: Alarm, room: Room): TemplateResult {
   const e = room.live.resolve(a.element);

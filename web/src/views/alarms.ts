@@ -54,7 +54,7 @@ function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateRe
   const rows = list.slice(0, ROWS);
   const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n" style="width:128px" title=${t("Value")}>${t("Value")}</th><th style="width:160px" title=${t("State")}>${t("State")}</th></tr></thead>
     <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id); }}>
-      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${room.live.resolve(a.element)?.name ?? a.element ?? ""}>${room.live.resolve(a.element)?.name ?? a.element ?? ""}</td>
+      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${room.live.resolve(a.element)?.name ?? t(a.element ?? "")}>${room.live.resolve(a.element)?.name ?? t(a.element ?? "")}</td>
       <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
   return panel(t("Alarms"), body, { actions: tools, body: "flush scroll" });
 }
@@ -65,7 +65,7 @@ function detail(room: Room, a: Alarm | undefined): TemplateResult {
   const said = (heading: string, text: string): TemplateResult | typeof nothing => (text ? html`<div><h3>${heading}</h3>${text}</div>` : nothing);
   return panel(t("Alarm"), html`<div class="dl">
     <div class="row">${badge(a.priority, a.state === "unacknowledged", 22)}<span class="head2">${alarmText(a)}</span></div>
-    <div class="row q2">${e ? html`<a href="#element/${encodeURIComponent(e.id)}">${e.name}</a>` : (a.element ?? "")}<span>${t("since {time}", { time: when(a.began, now) })}</span>${state(a.state)}</div>
+    <div class="row q2">${e ? html`<a href="#element/${encodeURIComponent(e.id)}">${e.name}</a>` : t(a.element ?? "")}<span>${t("since {time}", { time: when(a.began, now) })}</span>${state(a.state)}</div>
     ${a.value === null ? nothing : html`<div><span class="bigv">${num(a.value, 2)}</span><span class="u">${unit(a.unit)}</span>${a.limit === null ? nothing : html` <span class="q">${t("limit {n}", { n: num(a.limit, 2) })}</span>`}</div>`}
     ${a.probability != null || a.size != null ? html`<div class="q2">${a.size != null ? t("size {n}", { n: num(a.size, 2) }) : ""} ${a.probability != null ? t("{n} % likely", { n: num(a.probability, 0) }) : ""} ${a.set?.length ? tn(a.set.length, "{n} element it could be", "{n} elements it could be") : ""}</div>` : nothing}
     ${said(t("Cause"), words(a, "cause"))}${said(t("If nothing is done"), words(a, "consequence"))}${said(t("Response"), words(a, "response"))}
