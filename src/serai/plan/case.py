@@ -269,6 +269,15 @@ class Settings:
     seasons: tuple[Season, ...]
 
 
+@dataclass(frozen=True)
+class Stranded:
+    """Gas that the fields of a hub could give in a year and no pipe carries away, [bcm/y]: no table, a replay's find."""
+
+    hub: str
+    year: int
+    volume: float
+
+
 TABLES: dict[str, type] = {
     "links": Link,
     "fields": Field,
@@ -287,7 +296,7 @@ OPTIONAL = ("links", "past_sales", "works", "uses")
 
 @dataclass(frozen=True)
 class PlanningCase:
-    """All planning tables of a case, checked against each other."""
+    """All planning tables of a case, checked against each other; `stranded` is what replays took off its fields."""
 
     name: str
     settings: Settings
@@ -302,6 +311,7 @@ class PlanningCase:
     past_sales: tuple[Past, ...] = ()
     works: tuple[Work, ...] = ()
     uses: tuple[Use, ...] = ()
+    stranded: tuple[Stranded, ...] = ()
 
     @property
     def hubs(self) -> tuple[str, ...]:
