@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEAR = 2.0  # a reading within this factor of a known mistake is suspected of it ...
 GROSS = 50.0  # ... if it is so many sigmas away from what is expected
+FAR = 500.0  # a factor that no two pressures of one network differ by: what the median of all can tell
 ENOUGH = 0.1  # and it is confirmed where, converted, it lies so near to what the others say
 SCANS = 5  # in a row without any change of any meter of a station, while the rest moves
 FEWEST = 3  # meters that must stand still together
@@ -48,7 +49,7 @@ def wrong_units(
     """Return the readings (by number) that are off by the factor of a confused unit, with the factor and words.
 
     expected  what each would read in the state last known (n,), nan where nothing is known; pressures are then held
-              against the median of all pressures
+              against the median of all pressures, which tells only the gross factors: 6 and 60 bar may both be right
     """
     found: dict[int, tuple[float, str]] = {}
     about = expected
@@ -62,7 +63,8 @@ def wrong_units(
         ratio = values[k] / about[k]
         for factor, words in {**FACTORS[""], **FACTORS.get(dimension(meters[k].quantity), {})}.items():
             wide = NEAR if not 0.05 < factor < 50 else 1.3
-            if factor / wide < ratio < factor * wide:
+            told = np.isfinite(expected[k]) or not 1.0 / FAR < factor < FAR
+            if told and factor / wide < ratio < factor * wide:
                 found[k] = factor, words
     return found
 

@@ -205,13 +205,14 @@ class Estimator:
         return wrong_units(self.meters, values, sigmas, expected)
 
     def _search(self, problem: Problem, values: Floats, weight: Floats) -> Answer:
-        """Search from the last answer, from the start, and at last coldly."""
-        tries = [(problem.last, False)] if problem.last is not None else []
+        """Search from the last answer, from the steady start, and coldly from the pressures read and from the start."""
         start = problem.frame.start
-        tries += [(start, False)] if problem.frame.steady else [(self._read_pressures(problem, values, weight), True)]
-        tries += [(start, True)]
+        tries = [(problem.last, False)] if problem.last is not None else []
+        tries += [(start, False)] if problem.frame.steady else []
+        tries += [(None, True), (start, True)]
         for x, cold in tries:
-            answer = problem.solve(values, weight, np.asarray(x), cold=cold)
+            begin = self._read_pressures(problem, values, weight) if x is None else x
+            answer = problem.solve(values, weight, np.asarray(begin), cold=cold)
             if answer.converged:
                 problem.last = answer.x
                 return answer

@@ -26,6 +26,7 @@ from numba import njit
 
 from serai.errors import SingularSystem
 from serai.estimate.inverse import Inverse
+from serai.estimate.refine import refined
 from serai.sparse import LU
 from serai.system.kernels import kernel
 
@@ -43,8 +44,12 @@ EPS, DELTA = 1e-10, 1e-13  # beside the scaled entries of K, whose largest are a
 BLIND = 1e-3  # share of the variance that eps alone would leave: above, nothing tells the column
 TOLERANCE = 1e-9  # of the last step and of the laws, in scaled units
 MOST_STEPS = 100  # where flows are near zero the laws bend much and the steps shrink slowly
+PATIENCE = 6  # steps without the curvature of the laws
+SURE = 0.05  # share of its curvature without that of the laws that a step must keep, or the bends are not for it
+BEND = 1e-6, 10.0  # kg/s and Pa over which the curvature of a law is measured
 MEMORY = 5  # a step must lower the merit below the largest of so many last ones (Grippo, Lampariello, Lucidi 1986)
 SHORTEST = 1.0 / 256.0  # share of a step
+STALLED = 10  # such shares one after the other: from here the search goes nowhere, another start may do better
 SOFT = 1e4  # a cold start lets the laws of the elements give so much in its first step
 
 
@@ -172,7 +177,11 @@ class Problem:
         self.H = slopes * self._h_scale
 
     def _equilibrate(self, sigma: Floats) -> None:
-        """Scale columns and rows so that the largest entries of K are about one (Ruiz 2001)."""
+        """Scale columns and rows so that the largest entries of K are about one (Ruiz 2001).
+
+        No column counts in more than its declared scale: where nothing flows, a slope of almost nothing would make
+        millions of kg/s of one, and of the balances rows too faint to stand beside delta.
+        """
         self.slopes()
         H = np.abs(self.H) / sigma[self.h_rows]
         of = self.h_columns
@@ -187,6 +196,7 @@ class Problem:
             np.maximum.at(largest, self.a_columns, value)
             np.maximum.at(largest, self.n + self.a_rows, value)
             d /= np.sqrt(np.where(largest > 0.0, largest, 1.0))
+            np.minimum(d[: self.n], 1.0, out=d[: self.n])
         self.laws.weigh(d[: self.n], d[self.n :])
 
     def _lay_out(self, sigma: Floats) -> None:
@@ -284,12 +294,13 @@ class Problem:
         z = np.where(weight > 0.0, values, 0.0)
         self.slopes()
         reason, converged, penalty, steps = "", False, 0.0, 0
+        self._short = 0
         self._path: list[tuple[float, float]] = []
         if cold:
             self._approach(z, weight)
         while steps < MOST_STEPS and not reason:
             try:
-                step = self._step(z, weight)
+                step = self._step(z, weight) if steps < PATIENCE else self._curved_step(z, weight)
             except SingularSystem as error:
                 reason = f"the matrix is singular after {steps} steps: {error}"
                 break
@@ -298,6 +309,8 @@ class Problem:
             steps += 1
             if not np.isfinite(size):
                 reason = "the laws are not numbers along the step"
+            elif self._short >= STALLED:
+                reason = f"no step makes the fit better after {steps} steps"
             broken = float(np.max(np.abs(self.F), initial=0.0))
             converged = size <= TOLERANCE and broken <= TOLERANCE
             if converged:
@@ -308,6 +321,10 @@ class Problem:
         return Answer(self.laws.x.copy(), residuals, self.multipliers.copy(), steps, converged, reason, broken)
 
     def _step(self, z: Floats, weight: Floats, base: Floats | None = None) -> Floats:
+        self.factor(weight, base)
+        return self.lu.solve(self._right_side(z, weight))
+
+    def _right_side(self, z: Floats, weight: Floats) -> Floats:
         rhs = np.empty(self.n + self.m)
         weighted = weight * (z - self.h)
         gather(
@@ -315,8 +332,71 @@ class Problem:
             self.n, rhs,
         )  # fmt: skip
         rhs[self.n :] = -self.F
-        self.factor(weight, base)
-        return self.lu.solve(rhs)
+        return rhs
+
+    def _curved_step(self, z: Floats, weight: Floats) -> Floats:
+        """Return the step of Newton and of the exact matrix.
+
+        Gauss's leaves out how the laws bend, which rules where flows are near zero; where the curvature of the
+        Lagrangian is not surely positive along the step, only what of the bends is positive is kept.
+        """
+        rhs, bend = self._right_side(z, weight), self._curvature()
+        for curvature in (bend, np.maximum(bend, 0.0)):
+            base = self.base.copy()
+            base[self.lu.slots[: self.n]] += curvature
+            self.factor(weight, base)
+            step = refined(lambda v, c=curvature: self._times(v, weight, c), self.lu.solve, rhs)
+            dx = step[: self.n]
+            plain = float(weight @ self._seen(dx) ** 2)
+            if plain + float(curvature @ dx**2) >= SURE * plain:
+                break
+        return step
+
+    def _seen(self, dx: Floats) -> Floats:
+        """Return H dx (n_reading,)."""
+        inside = self.h_columns >= 0
+        moved = self.H[inside] * dx[self.h_columns[inside]]
+        return np.bincount(self.h_rows[inside], moved, minlength=self.functions.size)
+
+    def _times(self, v: Floats, weight: Floats, curvature: Floats) -> Floats:
+        """Return the product of the exact K, without eps and delta, and a vector (n + m,)."""
+        n = self.n
+        weighted = weight * self._seen(v[:n])
+        inside = self.h_columns >= 0
+        out = np.empty(n + self.m)
+        out[:n] = curvature * v[:n]
+        out[:n] += np.bincount(
+            self.h_columns[inside], (self.H * weighted[self.h_rows])[inside], minlength=n
+        ) + np.bincount(self.a_columns, self.A * v[n + self.a_rows], minlength=n)
+        out[n:] = np.bincount(self.a_rows, self.A * v[self.a_columns], minlength=self.m)
+        return out
+
+    def _curvature(self) -> Floats:
+        """Return the second derivatives of multipliers x laws in each flow and pressure (n,), scaled.
+
+        Each gas law has one flow, and its pressures bend it each by itself, so a difference of slopes gives all.
+        """
+        c, x, n = self.frame.system.equations.columns, self.laws.x, self.n
+        found = np.zeros(n)
+        for quantity, width in zip(("flow", "pressure"), BEND, strict=True):
+            if quantity not in c:
+                continue
+            before = x.copy()
+            mine = np.zeros(len(x), bool)
+            mine[c[quantity].span] = True
+            mine = mine[self.free]
+            columns = self.free[mine]
+            slopes = []
+            for side in (1.0, -1.0):
+                x[columns] = before[columns] + side * width
+                self.slopes()
+                slopes.append(self.A.copy())
+            x[:] = before
+            bend = (slopes[0] - slopes[1]) * self.multipliers[self.a_rows]
+            own = mine[self.a_columns]
+            found += np.bincount(self.a_columns[own], bend[own], minlength=n) * self.unit / (2.0 * width)
+        self.slopes()
+        return found
 
     def _merits(self, z: Floats, weight: Floats) -> tuple[float, float]:
         """Return half of J, and by how much the laws do not hold: their sum with a penalty is the merit."""
@@ -340,6 +420,7 @@ class Problem:
                 break
             t *= 0.5
         self.multipliers += t * step[n:]
+        self._short = self._short + 1 if t <= SHORTEST else 0
         return size if t == 1.0 and np.isfinite(after) else (max(size, 1.0) if np.isfinite(after) else np.inf)
 
     def _approach(self, z: Floats, weight: Floats) -> None:
