@@ -2,6 +2,7 @@
 """Records as data: the country's own, and every mistake that a file can hold; limits against a loop; feeds."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_every_key_that_a_feed_tells_has_a_record(country):
     ]
     health = {
         "estimates": {"gas": {"age_s": 900, "late": True}}, "loop": {"behind_s": 9.0, "period_s": 1.0},
-        "sources": [{"name": "s", "status": "down", "reason": None}], "history": {"status": "full"},
+        "sources": [{"name": f"s{k}", "status": "down", "reason": None} for k in range(3)],
+        "history": {"status": "full"},
         "processes": [{"name": "p", "status": "starting"}],
     }  # fmt: skip
     reached = [
@@ -69,6 +71,42 @@ def test_every_key_that_a_feed_tells_has_a_record(country):
     )  # fmt: skip
     assert unrecorded(rationale(country), (c.key for c in told)) == []
     assert {c.key for c in told} == {r.key for r in rationale(country).records.values() if r.source != "limit"}
+
+
+def lost(country, down, steps):
+    """The states of alarms, by key, after a field of ten stations of two signals has lost some of them for a time."""
+    names = [f"S{k}" for k in range(10)]
+    tags = [(f"{name} {q}", name, name) for name in names for q in ("PT", "FT")]
+    alarms, time, seen = Alarms(rationale(country), country), T0, []
+    for gone, dumb, seconds in steps:
+        for _ in range(0, seconds, 2):
+            time += 2.0
+            sources = [
+                {"name": n, "stations": [n], "status": "down" if gone and n in down else "up", "reason": "refused"}
+                for n in names
+            ]
+            quality = [int(Quality.INVALID | Quality.NOT_TOPICAL) if dumb and s in down else 0 for _, s, _ in tags]
+            silent = {t: 99.0 for t, s, _ in tags if gone and s in down}
+            alarms.report("solver", time, of_health({"sources": sources}, tags))
+            alarms.report("data", time, of_quality(tags, quality, silent))
+        told = Counter(a.key for a in alarms.standing(("unacknowledged",)))
+        seen.append((dict(told), sum(a.state == "suppressed" for a in alarms.standing())))
+    return seen, alarms
+
+
+def test_a_field_that_is_lost_is_one_alarm_and_those_that_stay_away_are_told_when_the_others_are_back(country):
+    names = [f"S{k}" for k in range(10)]
+    away, starting, well = (True, False, 200), (False, True, 60), (False, False, 400)
+    seen, alarms = lost(country, names, [away, starting, well])
+    assert seen[0] == ({"health.links": 1}, 20)  # ten sources, ten stations
+    assert seen[1][0] == {"health.links": 1}
+    assert seen[2] == ({}, 0)
+    assert alarms.tally()["unacknowledged"] == 1  # it has returned and wants to be seen
+    assert len(alarms.alarm(next(a.id for a in alarms.standing())).notes) == 20
+
+    seen, alarms = lost(country, names[:1], [away, well])
+    assert seen == [({"health.source": 1}, 1), ({}, 0)]
+    assert alarms.tally()["unacknowledged"] == 1
 
 
 def test_limits_of_every_kind_have_a_record_or_are_named_here(country):

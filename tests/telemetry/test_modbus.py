@@ -197,6 +197,20 @@ def test_a_station_that_restarts_is_found_again():
     assert sum(n for name, n in counts.counted.items() if name.startswith("lost: ")) >= 3
 
 
+def test_a_station_that_is_asked_once_a_minute_is_missed_within_seconds():
+    async def run():
+        async with station({0: floats(1.0)}) as endpoint:
+            source = ModbusSource(endpoint, [point("A", "modbus", "7/0", scan=60.0)], Register(), retry=RETRY)
+            task = asyncio.create_task(take(source, 2, within=60.0))
+            await until(lambda: source.counts["readings"] == 1)
+        async with asyncio.timeout(3.0):
+            await until(lambda: not source.up)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_a_station_that_stops_answering_is_counted_and_left():
     held = asyncio.Event()
 

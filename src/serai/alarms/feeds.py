@@ -15,7 +15,7 @@ from serai.network.topology import BRANCH_KINDS, GAS_EDGES, end_columns
 from serai.telemetry.readings import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from serai.network import Network
 
@@ -26,6 +26,7 @@ BAD = (
 )  # fmt: skip
 SILENT = Quality.STALE  # and tags from which nothing comes at all
 LOST = 0.5  # share of a station's signals that are silent with which the station is, not the signals
+MANY = 3  # sources that are down together, at least half of all, are one alarm
 SOON = 2.0  # h
 UP = ("up", "good", "ok", "running")
 
@@ -91,11 +92,13 @@ def of_ahead(reached: Iterable[Mapping[str, Any]]) -> list[Condition]:
     return list(found.values())
 
 
-def of_health(health: Mapping[str, Any]) -> list[Condition]:
+def of_health(health: Mapping[str, Any], tags: Sequence[tuple[str, str, str]] = ()) -> list[Condition]:
     """Return the conditions of the system itself, from its published health.
 
-    `estimates`: name -> {age_s, late}; `loop`: {behind_s, period_s}; `sources`: [{name, status, reason}];
+    `estimates`: name -> {age_s, late}; `loop`: {behind_s, period_s}; `sources`: [{name, status, reason, stations}];
     `history`: {status, reason}; `processes`: [{name, status}]. What is not there is not looked at.
+
+    tags  (tag, station, element) of every signal: a source that is down explains that those behind it are silent
     """
     found = []
     for name, e in health.get("estimates", {}).items():
@@ -104,11 +107,7 @@ def of_health(health: Mapping[str, Any]) -> list[Condition]:
     loop = health.get("loop", {})
     if loop and loop.get("behind_s", 0.0) > loop.get("period_s", 1.0):
         found.append(Condition("health.late", "loop", parameters={"behind": round(loop["behind_s"], 1)}))
-    found += [
-        Condition("health.source", s["name"], parameters={"reason": s.get("reason") or "no answer"})
-        for s in health.get("sources", ())
-        if s["status"] == "down"
-    ]
+    found += _of_sources(health.get("sources", ()), tags)
     history = health.get("history", {})
     if history and history.get("status") not in UP:
         reason = history.get("reason") or history.get("status")
@@ -119,6 +118,26 @@ def of_health(health: Mapping[str, Any]) -> list[Condition]:
         if p["status"] not in UP
     ]
     return found
+
+
+def _of_sources(sources: Sequence[Mapping[str, Any]], tags: Sequence[tuple[str, str, str]]) -> Iterator[Condition]:
+    """Yield the sources that are down; where at least half of them are (and MANY), that too, as their cause."""
+    down = [s for s in sources if s["status"] == "down"]
+    if not down:
+        return
+    behind: dict[str, list[str]] = {}
+    for tag, station, _ in tags:
+        behind.setdefault(station, [station]).append(tag)
+    explained = {s["name"]: {e for name in s.get("stations", ()) for e in behind.get(name, (name,))} for s in down}
+    reasons = Counter(str(s.get("reason") or "no answer") for s in down)
+    if len(down) >= max(MANY, LOST * len(sources)):
+        told = {"count": len(down), "of": len(sources), "reason": reasons.most_common(1)[0][0]}
+        yield Condition(
+            "health.links", "field", parameters=told, explains=frozenset(explained).union(*explained.values())
+        )
+    for s in down:
+        told = {"reason": s.get("reason") or "no answer"}
+        yield Condition("health.source", s["name"], parameters=told, explains=frozenset(explained[s["name"]]))
 
 
 def name_of(element: str) -> str:

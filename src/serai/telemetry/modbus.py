@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _DTYPES = {"int16": ">i2", "uint16": ">u2", "int32": ">i4", "uint32": ">u4", "float32": ">f4", "float64": ">f8"}
 _LOW_BYTE = 0xFF
+NOTICED = 1.0  # s in which a lost connection is noticed, however long the wait for the next scan is
 
 
 def registers_of(address: ModbusAddress, sent: float) -> list[int]:
@@ -194,9 +195,10 @@ class ModbusSource(Link):
         due = [loop.time()] * len(self._blocks)
         while client.connected:
             k = min(range(len(due)), key=due.__getitem__)
-            await asyncio.sleep(max(0.0, due[k] - loop.time()))
-            if not client.connected:
-                break
+            wait = due[k] - loop.time()
+            if wait > 0.0:
+                await asyncio.sleep(min(wait, NOTICED))
+                continue
             await self._ask(client, self._blocks[k])
             due[k] += self._blocks[k].scan
             behind = int((loop.time() - due[k]) // self._blocks[k].scan) + 1

@@ -193,7 +193,7 @@ class Archive:
         )  # fmt: skip
 
     def _beginning(self, store: Historian) -> float | None:
-        """Return the time of the first reading [s since 1970 UTC], looked for minute by minute; None = there is none."""
+        """Return the time of the first reading [s since 1970 UTC], minute by minute; None = there is none."""
         for first, last in store.windows():
             for start in range(first, last, SLICE):
                 found = store.read(start=start, end=min(start + SLICE, last))

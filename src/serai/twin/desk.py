@@ -124,7 +124,7 @@ class Desk(Protocol):
         ...
 
     async def instant(self, time: str) -> Plain:
-        """Return the Snapshot as known at a time; `unknown` before the history begins and where nothing was recorded."""
+        """Return the Snapshot as known at a time; `unknown` before the history begins and in its gaps."""
         ...
 
     # ---- alarms

@@ -42,12 +42,13 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What health is told of: links at one instant (None = there are none), state of the history, other processes.
+    """What health is told of: sources as `Sources` shows them, state of the history, processes.
 
-    behind    [s] that the beats are behind their clock
+    processes  as their supervisor says, this one too where it has one
+    behind     [s] that the beats are behind their clock
     """
 
-    links: LinksSeen | None
+    sources: list[dict[str, Any]]
     history: dict[str, Any]
     processes: list[dict[str, Any]]
     behind: float
@@ -65,10 +66,27 @@ def healthy(loop: Loop, events: Events, seen: Seen, now: float) -> dict[str, Any
             "period_s": loop.settings.period, "stages": loop.timing.table(), "behind_s": round(seen.behind, 2),
             "beats": loop.beat, "counts": dict(loop.counts.counted),
         },
-        "sources": [] if seen.links is None else [_source(link, now) for link in seen.links.links],
-        "history": seen.history, "processes": [own(), *seen.processes],
+        "sources": seen.sources,
+        "history": seen.history, "processes": processes(seen.processes),
         "quality": quality, "room": {"clients": events.readers, "behind": events.behind},
     }  # fmt: skip
+
+
+class Sources:
+    """How the links do, and since when each has done so."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[str, float]] = {}
+
+    def shown(self, links: LinksSeen | None, now: float) -> list[dict[str, Any]]:
+        """Return how every link does at a time [s since 1970 UTC]; None = there are none."""
+        found = [] if links is None else [_source(link, now) for link in links.links]
+        for source in found:
+            before = self._since.get(source["name"])
+            if before is None or before[0] != source["status"]:
+                before = self._since[source["name"]] = source["status"], now
+            source["since"] = iso(before[1])
+        return found
 
 
 def _source(link: Health, now: float) -> dict[str, Any]:
@@ -76,10 +94,11 @@ def _source(link: Health, now: float) -> dict[str, Any]:
     quiet = isfinite(link.age) and link.age > QUIET + 60.0
     status = "down" if not link.up else "late" if quiet or link.silent == link.tags > 0 else "up"
     return {
-        "name": link.name, "protocol": link.protocol, "status": status, "tags": link.tags,
+        "name": link.name, "stations": list(link.stations), "protocol": link.protocol,
+        "status": status, "tags": link.tags,
         "readings_per_s": round(link.rate, 2) if isfinite(link.rate) else None,
         "last": iso(now - link.age) if isfinite(link.age) else None,
-        "age_s": round(link.age, 1) if isfinite(link.age) else None, "reason": link.reason, "since": None,
+        "age_s": round(link.age, 1) if isfinite(link.age) else None, "reason": link.reason,
         "silent": link.silent, "flagged": link.flagged, "lost": link.lost,
     }  # fmt: skip
 
@@ -95,9 +114,11 @@ def stored(history: History | None, folder: Path | None) -> dict[str, Any]:
     return {**found, "free_bytes": free}
 
 
-def own() -> dict[str, Any]:
-    """Return how this process does."""
-    return {"name": "loop", "pid": os.getpid(), "status": "up", "restarts": 0, "memory_mb": memory(os.getpid())}
+def processes(said: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return how this process does, by what it knows itself and how often it was started again, and the others."""
+    own = {"name": "loop", "pid": os.getpid(), "status": "up", "memory_mb": memory(os.getpid())}
+    supervised = next((p for p in said if p["name"] == "loop"), {"restarts": 0, "reason": ""})
+    return [supervised | own, *(p for p in said if p["name"] != "loop")]
 
 
 def memory(pid: int) -> float | None:

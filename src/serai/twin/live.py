@@ -141,14 +141,14 @@ async def live(
 
 
 def _processes(folder: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Return what reads how the other processes do, as the supervisor says it in a file."""
+    """Return what reads how the processes do, as the supervisor says it in a file."""
 
     def read() -> list[dict[str, Any]]:
         try:
             said = json.loads((folder / PROCESSES).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
-        return [p for p in said["processes"] if p["name"] != "loop"] if isinstance(said, dict) else []
+        return list(said["processes"]) if isinstance(said, dict) else []
 
     return read
 

@@ -26,7 +26,7 @@ from serai.twin.commands import TRYING, Commands
 from serai.twin.desk import Plain, Refused
 from serai.twin.elements import elements, has_map
 from serai.twin.events import Events
-from serai.twin.health import History, Links, Seen, healthy, stored
+from serai.twin.health import History, Links, Seen, Sources, healthy, stored
 from serai.twin.latest import NEVER
 from serai.twin.layout import WORDS
 from serai.twin.slow import Present, Slow, look_ahead, lose_each, try_command
@@ -106,6 +106,7 @@ class Twin:
             loop.shown = self.shown
         self.behind = 0.0
         self.links: LinksSeen | None = None
+        self._sources = Sources()
 
     def _shift_log(self, folder: Path | None) -> ShiftLog | None:
         """Open the shift log; where it was tampered with the twin runs all the same, and says so."""
@@ -184,8 +185,11 @@ class Twin:
             caused += a.report("data", now, of_quality(self._signals, quality.tolist(), {}))
             caused += self._plants(known)
         if known.beat % HEALTH == 0:
-            caused += a.report("solver", now, of_health({**self._health(), "estimates": self._estimates(now)}))
+            caused += a.report("solver", now, of_health(self._own_health(now), self._signals))
         return caused
+
+    def _own_health(self, now: float) -> Plain:
+        return {**self._health(), "estimates": self._estimates(now)}
 
     def _plants(self, known: Known) -> list[Any]:
         """Tell which stations and fields stand still: their own alarms are then suppressed by design."""
@@ -227,9 +231,11 @@ class Twin:
         }  # fmt: skip
 
     def _health(self) -> Plain:
-        a = self.around
-        seen = Seen(self.links, stored(a.history, a.folder), a.processes(), self.behind)
-        return healthy(self.loop, self.events, seen, a.now())
+        a, now = self.around, self.around.now()
+        sources = self._sources.shown(self.links, now)
+        return healthy(
+            self.loop, self.events, Seen(sources, stored(a.history, a.folder), a.processes(), self.behind), now
+        )
 
     # ---------------------------------------------------------------------------------------------------- slow beat
 
