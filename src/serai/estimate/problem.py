@@ -293,9 +293,9 @@ class Problem:
         self.multipliers[:] = 0.0
         z = np.where(weight > 0.0, values, 0.0)
         self.slopes()
-        reason, converged, penalty, steps = "", False, 0.0, 0
+        reason, converged, penalty, steps = "", False, np.zeros(self.m), 0
         self._short = 0
-        self._path: list[tuple[float, float]] = []
+        self._path: list[tuple[float, Floats]] = []
         if cold:
             self._approach(z, weight)
         while steps < MOST_STEPS and not reason:
@@ -304,7 +304,8 @@ class Problem:
             except SingularSystem as error:
                 reason = f"the matrix is singular after {steps} steps: {error}"
                 break
-            penalty = max(penalty, 2.0 * float(np.max(np.abs(step[self.n :] + self.multipliers), initial=0.0)))
+            wanted = 2.0 * np.abs(step[self.n :] + self.multipliers)
+            penalty = np.maximum(penalty, wanted)
             size = self._advance(step, z, weight, penalty)
             steps += 1
             if not np.isfinite(size):
@@ -398,24 +399,24 @@ class Problem:
         self.slopes()
         return found
 
-    def _merits(self, z: Floats, weight: Floats) -> tuple[float, float]:
-        """Return half of J, and by how much the laws do not hold: their sum with a penalty is the merit."""
+    def _merits(self, z: Floats, weight: Floats) -> tuple[float, Floats]:
+        """Return half of J, and by how much each law does not hold: their sum with a penalty is the merit."""
         r = z - self.h
-        return 0.5 * float(weight @ (r * r)), float(np.abs(self.F).sum())
+        return 0.5 * float(weight @ (r * r)), np.abs(self.F)
 
-    def _advance(self, step: Floats, z: Floats, weight: Floats, penalty: float) -> float:
+    def _advance(self, step: Floats, z: Floats, weight: Floats, penalty: Floats) -> float:
         """Take the step, or a part of it that makes the merit smaller; return its size beside the unknowns."""
         n, laws = self.n, self.laws
         before = laws.x[self.free].copy()
         self._path = [*self._path[1 - MEMORY :], self._merits(z, weight)]
-        merit = max(half + penalty * broken for half, broken in self._path)
+        merit = max(half + float(penalty @ broken) for half, broken in self._path)
         t = 1.0
         size = float(np.max(np.abs(step[:n]) / (1.0 + np.abs(before) / self.unit), initial=0.0))
         while True:
             laws.x[self.free] = before + t * step[:n] * self.unit
             self.slopes()
             half, broken = self._merits(z, weight)
-            after = half + penalty * broken
+            after = half + float(penalty @ broken)
             if after <= merit * (1.0 + 1e-9) + 1e-9 or size <= 1e-6 or t <= SHORTEST:
                 break
             t *= 0.5
