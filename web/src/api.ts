@@ -12,6 +12,7 @@ let lost: () => void = () => {};
 
 /** Be told when a call finds the session ended. */
 export const onSignedOut = (then: () => void): void => void (lost = then);
+export const signedOut = (): void => lost();
 
 export async function ask<T>(path: string, method = "GET", body?: unknown): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };

@@ -1,10 +1,13 @@
 // What the page knows of the running twin. One stream of events keeps it new; when the stream is cut, the page says how
 // old everything is, tries again, and takes up where it was.
-import { ask } from "./api";
+import { ask, signedOut } from "./api";
 import { place as drawSchematic, unplaced } from "./schematic";
-import type { Ahead, Alarm, Case, Diagnosis, Element, Health, Layout, Outages, Snapshot, Value } from "./shapes";
+import type { Ahead, Alarm, Case, Diagnosis, Element, Health, Layout, Outages, Session, Snapshot, Value } from "./shapes";
 
 export type Topic = "scan" | "alarm" | "health" | "diagnosis" | "ahead" | "outages" | "log" | "command" | "link";
+
+const AGAIN = 3000; // ms until a refused stream is asked for again
+const DEAD = 25; // s of silence after which an open stream is not believed
 
 export class Live {
   case!: Case;
@@ -24,6 +27,8 @@ export class Live {
   private stream: EventSource | null = null;
   private listeners = new Set<(topic: Topic) => void>();
   private page: string | null = null;
+  private followed = 0; // performance.now() when the stream was asked for
+  private greeted = false;
 
   /** Load what does not change, then follow. */
   async open(): Promise<void> {
@@ -64,6 +69,7 @@ export class Live {
 
   private follow(): void {
     this.stream?.close();
+    this.followed = performance.now();
     const stream = (this.stream = new EventSource("/api/v1/events"));
     const on = <T>(kind: string, take: (data: T) => void): void =>
       stream.addEventListener(kind, (event) => {
@@ -71,8 +77,12 @@ export class Live {
         this.setLinked(true);
         take(JSON.parse((event as MessageEvent<string>).data) as T);
       });
-    on<{ page?: string; restarted?: boolean; version?: string }>("hello", (hello) => this.greet(hello));
-    on<Snapshot>("scan", (s) => { this.snapshot = s; this.tell("scan"); });
+    on<{ page?: string; resumed?: boolean }>("hello", (hello) => this.greet(hello));
+    on<Snapshot>("scan", (s) => {
+      if (s.estimate.length !== this.layout.values.length) return void this.loadNetwork().then(() => this.refresh(), () => {});
+      this.snapshot = s;
+      this.tell("scan");
+    });
     on<Alarm>("alarm", (a) => {
       if (a.state === "normal") this.alarms.delete(a.id);
       else this.alarms.set(a.id, a);
@@ -86,19 +96,45 @@ export class Live {
     on("command", () => this.tell("command"));
     on("tally", () => this.tell("alarm"));
     stream.onerror = () => {
+      if (stream !== this.stream) return;
       this.setLinked(false);
-      if (stream.readyState === EventSource.CLOSED) {
-        stream.close(); // the server refused: signed out, or too many; ask why in a while
-        setTimeout(() => void ask("session").then(() => this.follow(), () => this.follow()), 3000);
-      }
+      if (stream.readyState === EventSource.CLOSED) setTimeout(() => void this.again(stream), AGAIN);
     };
   }
+  /** The server refused the stream: the session has ended, or there are too many; ask which. */
+  private async again(refused: EventSource): Promise<void> {
+    if (refused !== this.stream) return;
+    const session = await ask<Session>("session").catch(() => null);
+    if (session && !session.signed_in) return signedOut();
+    if (refused === this.stream) this.follow();
+  }
+  /** Looked after every second: a line that is open and says nothing is taken up anew. */
+  watch(): void {
+    if (this.stream && this.silence() > DEAD && performance.now() - this.followed > DEAD * 1000) this.follow();
+  }
+  /** The browser has its network again: do not wait for the next try. */
+  retry(): void {
+    if (this.stream && !this.linked) this.follow();
+  }
+  close(): void {
+    this.stream?.close();
+    this.stream = null;
+    this.listeners.clear();
+  }
 
-  /** The server said hello: another page belongs to it -> load that; the loop began again -> all may be new. */
-  private greet(hello: { page?: string; restarted?: boolean; version?: string }): void {
+  /** The server said hello: another page belongs to it -> load that; events were missed -> load everything again. */
+  private greet(hello: { page?: string; resumed?: boolean }): void {
     if (hello.page && this.page && hello.page !== this.page) return void location.reload();
-    if (this.heard && (hello.restarted || hello.version !== this.layout.version)) void this.loadNetwork().then(() => this.refresh());
-    else void this.refresh();
+    const first = !this.greeted;
+    this.greeted = true;
+    if (first) void this.loadAlarms(); // what changed between the first answers and the stream
+    else if (!hello.resumed) void this.loadNetwork().then(() => this.refresh(), () => {});
+  }
+  private async loadAlarms(): Promise<void> {
+    const alarms = await ask<Alarm[]>("alarms?limit=5000").catch(() => null);
+    if (!alarms) return;
+    this.alarms = new Map(alarms.map((a) => [a.id, a]));
+    this.tell("alarm");
   }
 
   private setLinked(linked: boolean): void {

@@ -4,16 +4,17 @@ import { html, nothing, render, type TemplateResult } from "lit-html";
 import { ask, begin, onSignedOut, Refused, session, signIn, signOut } from "./api";
 import { badge, PRIORITIES } from "./figures/marks";
 import { Live, type Topic } from "./live";
-import { alarmText, unit } from "./parts";
+import { alarmText, subject, unit } from "./parts";
 import { VIEWS, type Room, type View, type ViewName } from "./room";
 import type { Session } from "./shapes";
+import { save, tables } from "./sheet";
 import { alarms, act } from "./views/alarms";
 import { diagnosis } from "./views/diagnosis";
-import { element } from "./views/element";
+import { element, freshNotes } from "./views/element";
 import { freshLog, health } from "./views/health";
 import { keyHistory, overview } from "./views/overview";
 import { plan } from "./views/plan";
-import { onCompare, trends } from "./views/trends";
+import { trends } from "./views/trends";
 import { clock, date, inZone, lasted, num, speak, t, tn, zoneName, w } from "./words";
 
 const DRAWN: Record<ViewName, View> = { overview, element, trends, alarms, diagnosis, plan, health };
@@ -39,10 +40,15 @@ let message = "", problem = "", working = false, showKeys = false, lastSecond = 
 
 // ---------------------------------------------------------------------------------------------------------- signing in
 
+onSignedOut(() => {
+  if (!room) return;
+  room.live.close();
+  room = null;
+  gate(t("Your session has ended. Sign in again."));
+});
 async function start(): Promise<void> {
   dress();
   await speak(options.language).catch(() => {});
-  onSignedOut(() => { room = null; void start(); });
   try {
     who = await session();
   } catch (error) {
@@ -99,15 +105,14 @@ async function enter(): Promise<void> {
     return void setTimeout(() => void enter(), 3000);
   }
   inZone(live.case.time_zone || "UTC");
-  room = { live, session: who, view: "overview", argument: "", query: new URLSearchParams(), go, draw, say, may: (p) => who.permissions.includes(p) };
-  onCompare(draw);
+  room = { live, session: who, view: "overview", argument: "", query: new URLSearchParams(), go, keep, draw, say, may: (p) => who.permissions.includes(p) };
   live.on(hear);
   if (live.snapshot) { keyHistory.take(live.snapshot); void keyHistory.load(Object.keys(live.snapshot.key), +new Date(live.snapshot.time)).then(draw); }
   route();
 }
 function hear(topic: Topic): void {
   if (topic === "scan" && room?.live.snapshot) keyHistory.take(room.live.snapshot);
-  if (topic === "log") freshLog();
+  if (topic === "log") { freshLog(); freshNotes(); }
   draw();
 }
 
@@ -122,10 +127,16 @@ function route(): void {
   draw();
 }
 function go(view: ViewName, argument = "", query: Record<string, string> = {}): void {
-  const q = new URLSearchParams(query).toString(), hash = `#${view}${argument ? `/${encodeURIComponent(argument)}` : ""}${q ? `?${q}` : ""}`;
+  const hash = address(view, argument, new URLSearchParams(query));
   if (location.hash !== hash) history.pushState(null, "", hash);
   route();
 }
+function keep(change: Record<string, string>): void {
+  if (!room) return;
+  for (const [k, v] of Object.entries(change)) if (v) room.query.set(k, v); else room.query.delete(k);
+  history.replaceState(null, "", address(room.view, room.argument, room.query));
+}
+const address = (view: ViewName, argument: string, query: URLSearchParams): string => `#${view}${argument ? `/${encodeURIComponent(argument)}` : ""}${query.size ? `?${query.toString()}` : ""}`;
 function say(text: string): void {
   message = text;
   draw();
@@ -149,7 +160,7 @@ function paint(): void {
       ${languages()}<span class="tools"><button @click=${() => theme()}>${options.theme === "light" ? t("Dark") : t("Light")}</button><button @click=${() => keysShown(true)}>${t("Keys")}</button><button title=${who.name ?? ""} @click=${() => void signOut().then(start, start)}>${t("Sign out")}</button></span>
       <span class="clock" title=${t("Time of the newest estimate")}><b>${live.snapshot ? clock(live.snapshot.time) : "–"}</b><span>${live.snapshot ? `${date(live.snapshot.time)} ${zoneName(live.snapshot.time)}` : ""}</span></span></header>
     <nav id="rail" aria-label=${t("Views")}>${VIEWS.map((v, k) => html`<a href="#${v}" aria-current=${v === view ? "page" : nothing}><i>${k + 1}</i><span class="el" title=${t(NAMES[v])}>${t(NAMES[v])}</span>${v === "alarms" && open ? html`<b class="b" aria-label=${tn(open, "{n} not acknowledged", "{n} not acknowledged")}>${num(open, 0)}</b>` : nothing}</a>`)}
-      <div class="end el" title="${live.case.name} ${live.case.version}">serai ${live.case.version}</div></nav>
+      <div class="end"><button @click=${() => exported(room!)}>${t("Export")}</button><button @click=${() => print()}>${t("Print")}</button><button @click=${() => void linked(room!)}>${t("Copy link")}</button><span class="el" title="${live.case.name} ${live.case.version}">serai ${live.case.version}</span></div></nav>
     <main id="view" class="v-${view}" tabindex="-1" aria-label=${t(NAMES[view])}>${DRAWN[view].draw(room)}</main>
     ${banner(room, old)}
     ${showKeys ? keyList() : nothing}
@@ -158,11 +169,29 @@ function paint(): void {
 function banner(room: Room, old: boolean): TemplateResult {
   const { live } = room, worst = live.active().find((a) => a.state === "unacknowledged");
   if (old && live.heard > 0) return html`<footer id="ban" class="stale" role="status"><span class="m">${t("The server does not answer.")}</span><span>${t("Everything shown is {age} old. Trying again.", { age: lasted(live.silence()) })}</span></footer>`;
-  if (!worst) return html`<footer id="ban" role="status"><span>${problem || t("No unacknowledged alarms")}</span></footer>`;
-  const e = live.resolve(worst.element), rank = { urgent: "p1", high: "p2", low: "", data: "" }[worst.priority];
-  return html`<footer id="ban" class=${rank} role="status">${badge(worst.priority, true)}<span class="q hide">${clock(worst.began)}</span><a class="m el" style="color:inherit" href="#alarms/${worst.id}" title=${alarmText(worst)}>${alarmText(worst)}</a><span class="hide el">${e?.name ?? worst.element ?? ""}</span>
-    <span class="hide">${worst.value === null ? "" : `${num(worst.value, 2)} ${unit(worst.unit)}`} ${worst.limit === null ? "" : html`<span class="q">${t("limit {n}", { n: num(worst.limit, 2) })}</span>`}</span><span class="grow"></span>
+  const note = problem ? html`<span class="el" title=${problem}>${problem}</span>` : nothing;
+  if (!worst) return html`<footer id="ban" role="status"><span>${t("No unacknowledged alarms")}</span><span class="grow"></span>${note}</footer>`;
+  const name = subject(room, worst.element), rank = { urgent: "p1", high: "p2", low: "", data: "" }[worst.priority];
+  return html`<footer id="ban" class=${rank} role="status">${badge(worst.priority, true)}<span class="q hide">${clock(worst.began)}</span><a class="m el" style="color:inherit" href="#alarms/${worst.id}" title=${alarmText(worst)}>${alarmText(worst)}</a><span class="hide el">${alarmText(worst).includes(name) ? "" : name}</span>
+    <span class="hide">${worst.value === null ? "" : `${num(worst.value, 2)} ${unit(worst.unit)}`} ${worst.limit === null ? "" : html`<span class="q">${t("limit {n}", { n: num(worst.limit, 2) })}</span>`}</span><span class="grow"></span>${note}
     <button class="btn" ?disabled=${!room.may("handle-alarms") || working} @click=${() => { working = true; void act(room, worst, "acknowledge").finally(() => { working = false; draw(); }); }}>${t("Acknowledge")}</button></footer>`;
+}
+function exported(room: Room): void {
+  save(`${room.live.case.name}-${room.view}`, DRAWN[room.view].csv?.(room) ?? tables(document.getElementById("view")!), room.live.snapshot?.time);
+}
+/** The address of exactly what is shown, for a colleague. */
+async function linked(room: Room): Promise<void> {
+  const query = new URLSearchParams(room.query);
+  for (const [k, v] of Object.entries(DRAWN[room.view].link?.(room) ?? {})) if (v) query.set(k, v); else query.delete(k);
+  const link = `${location.origin}${location.pathname}${address(room.view, room.argument, query)}`;
+  try {
+    await navigator.clipboard.writeText(link);
+    problem = t("The link is copied.");
+  } catch {
+    problem = link; // a page without TLS may not write to the clipboard
+  }
+  setTimeout(() => { problem = ""; draw(); }, 8000);
+  say(problem);
 }
 function languages(): TemplateResult {
   return html`<span class="tools" role="group" aria-label=${t("Language")}>${LANGUAGES.map((l) => html`<button type="button" lang=${l} aria-pressed=${options.language === l ? "true" : "false"} @click=${() => void talk(l)}>${l.toUpperCase()}</button>`)}</span>`;
@@ -192,7 +221,7 @@ function keysShown(on: boolean): void {
   if (on) setTimeout(() => (document.getElementById("keys") as HTMLDialogElement | null)?.showModal());
 }
 function keyList(): TemplateResult {
-  const all: [string, string][] = [[`1 – ${VIEWS.length}`, w("open a view")], ["↑ ↓", w("move in a list")], ["Enter", w("open")], ["A", w("acknowledge")], ["S", w("shelve")], ["D", w("diagnose")], ["/", w("find an element")], ["T", w("light or dark")], ["L", w("language")], ["W", w("wall size")], ["Esc", w("close")], ["?", w("this list")]];
+  const all: [string, string][] = [[`1 – ${VIEWS.length}`, w("open a view")], ["↑ ↓", w("move in a list")], ["Enter", w("open")], ["← →", w("earlier, later (Trends)")], ["+ −", w("nearer, farther (Trends)")], ["A", w("acknowledge")], ["S", w("shelve")], ["D", w("diagnose")], ["/", w("find an element")], ["T", w("light or dark")], ["L", w("language")], ["W", w("wall size")], ["Esc", w("close")], ["?", w("this list")]];
   return html`<dialog id="keys" aria-labelledby="keysh" @close=${() => keysShown(false)}><h2 id="keysh" class="head2">${t("Keys")}</h2><dl>${all.map(([k, words]) => html`<dt><kbd>${k}</kbd></dt><dd>${t(words)}</dd>`)}</dl>
     <label class="row"><input type="checkbox" ?checked=${options.keys} @change=${(e: Event) => { options.keys = (e.target as HTMLInputElement).checked; kept.set("keys", options.keys ? "1" : "0"); }}> ${t("Single-key shortcuts on")}</label>
     <div class="row" style="margin-top:12px"><button class="btn strong" @click=${() => (document.getElementById("keys") as HTMLDialogElement).close()}>${t("Close")}</button></div></dialog>`;
@@ -224,5 +253,6 @@ addEventListener("keydown", (e) => {
 });
 addEventListener("hashchange", route);
 addEventListener("popstate", route);
-setInterval(() => { const s = room ? String(Math.floor(room.live.silence())) : ""; if (s !== lastSecond) { lastSecond = s; if (room && room.live.silence() > STALE - 1) draw(); } }, 1000);
+addEventListener("online", () => room?.live.retry());
+setInterval(() => { room?.live.watch(); const s = room ? String(Math.floor(room.live.silence())) : ""; if (s !== lastSecond) { lastSecond = s; if (room && room.live.silence() > STALE - 1) draw(); } }, 1000);
 void start();

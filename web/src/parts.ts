@@ -25,11 +25,13 @@ export function alarmText(a: Alarm): string {
   if (said && said !== a.words?.key) return said;
   return a.text.replace(/\b[a-z0-9]+(_[a-z0-9]+)+\b/g, unit); // as the record says it, units as tables write them
 }
+/** What an alarm names, as people call it: not every subject is an element. */
+export const subject = (room: Room, id: string | null): string => room.live.resolve(id)?.name ?? (id ?? "").replace(/^[a-z_]+\//, "");
 export function alarmRow(a: Alarm, room: Room): TemplateResult {
-  const e = room.live.resolve(a.element);
+  const name = subject(room, a.element), said = alarmText(a), where = name && !said.includes(name) ? html` <span class="q">· ${name}</span>` : nothing;
   return html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} @click=${() => room.go("alarms", a.id)}>
-    <td style="width:26px">${badge(a.priority, a.state === "unacknowledged")}</td><td class="el" title=${`${alarmText(a)} · ${e?.name ?? ""}`}>${alarmText(a)}${e ? html` <span class="q">· ${e.name}</span>` : nothing}</td>
-    <td class="n" style="width:112px">${a.value === null ? "" : html`${num(a.value, 1)}<span class="u">${unit(a.unit)}</span>`}</td><td class="n q2" style="width:52px">${when(a.began, room.live.snapshot?.time)}</td></tr>`;
+    <td style="width:26px">${badge(a.priority, a.state === "unacknowledged")}</td><td class="el" title=${`${said} · ${name}`}>${said}${where}</td>
+    <td class="n" style="width:${a.value === null ? 8 : 112}px">${a.value === null ? "" : html`${num(a.value, 1)}<span class="u">${unit(a.unit)}</span>`}</td><td class="n q2" style="width:52px">${when(a.began, room.live.snapshot?.time)}</td></tr>`;
 }
 export const state = (s: string): TemplateResult => html`<span class="st">${stateMark(s)}${stateName(s)}</span>`;
 

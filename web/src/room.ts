@@ -13,6 +13,7 @@ export interface Room {
   argument: string; // what the address says after the view
   query: URLSearchParams;
   go: (view: ViewName, argument?: string, query?: Record<string, string>) => void;
+  keep: (change: Record<string, string>) => void; // into the address of this view, without a step back to it
   draw: () => void; // soon, once for all that has changed
   say: (text: string) => void; // to the reader, and to a screen reader
   may: (permission: string) => boolean;
@@ -21,4 +22,6 @@ export interface Room {
 export interface View {
   draw: (room: Room) => TemplateResult;
   keys?: Record<string, (room: Room) => void>;
+  csv?: (room: Room) => string; // what is on screen, where its tables do not hold all of it
+  link?: (room: Room) => Record<string, string>; // what the address must say so that a link shows the same later
 }

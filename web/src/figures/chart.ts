@@ -1,7 +1,7 @@
 // One chart for all: limits with a hatch on the forbidden side, bands, lines, dots, labels on the lines.
 import { svg, type SVGTemplateResult } from "lit-html";
 import { num } from "../words";
-import { decimalsOf, line, text, ticks, type Point } from "./draw";
+import { decimalsOf, line, measure, text, ticks, type Point } from "./draw";
 
 export interface Chart {
   x: [number, number];
@@ -29,10 +29,10 @@ export function chart(o: Chart, width: number, height: number): SVGTemplateResul
   const rule = (v: number, kind: string): SVGTemplateResult => svg`<line x1=${left} y1=${Y(v)} x2=${right} y2=${Y(v)} class=${kind}></line>`;
   const hatch = (a: number, b: number): SVGTemplateResult => svg`<rect x=${left} y=${Math.min(a, b)} width=${right - left} height=${Math.abs(a - b)} fill="url(#hl)"></rect>`;
   let last = -1e9;
-  const shown = (o.xTicks ?? []).filter(([v, s]) => {
-    const x = X(v), half = s.length * 3.2 + 6;
-    if (x < left - 1 || x > right + 1 || x - half < last) return false;
-    last = x + half;
+  const shown = (o.xTicks ?? []).map(([v, s]) => ({ x: X(v), s, kind: X(v) > right - 14 ? "e" : X(v) < left + 10 ? "" : "m" })).filter(({ x, s, kind }) => {
+    const wide = measure(s), from = kind === "e" ? x - wide : kind === "m" ? x - wide / 2 : x;
+    if (x < left - 1 || x > right + 1 || from < last + 8) return false;
+    last = from + wide;
     return true;
   });
   return svg`
@@ -41,9 +41,9 @@ export function chart(o: Chart, width: number, height: number): SVGTemplateResul
     ${inside(o.low?.at) ? svg`${hatch(Y(o.low!.at), bottom)}${rule(o.low!.at, "lim")}${text(right - 3, Y(o.low!.at) - 5, o.low!.label, "e halop")}` : ""}
     ${inside(o.aim?.at) ? svg`${rule(o.aim!.at, "aim")}${text(right - 3, Y(o.aim!.at) - 5, o.aim!.label, "e halop")}` : ""}
     <line x1=${left} y1=${bottom} x2=${right} y2=${bottom} class="ax"></line>
-    ${shown.map(([v, s]) => svg`<line x1=${X(v)} y1=${bottom} x2=${X(v)} y2=${bottom + 4} class="ax"></line>${text(X(v), bottom + 16, s, `t ${X(v) > right - 14 ? "e" : X(v) < left + 10 ? "" : "m"}`)}`)}
+    ${shown.map(({ x, s, kind }) => svg`<line x1=${x} y1=${bottom} x2=${x} y2=${bottom + 4} class="ax"></line>${text(x, bottom + 16, s, `t ${kind}`)}`)}
     ${o.now != null ? svg`<line x1=${X(o.now)} y1=${top} x2=${X(o.now)} y2=${bottom} class="nowl"></line>` : ""}
-    ${(o.bands ?? []).map((band) => svg`<path class="bnd" d=${area(band, X, Y)}></path>`)}
+    ${(o.bands ?? []).map((band) => svg`<path class="bnd" d=${area(band, X, (v) => Math.max(top, Math.min(bottom, Y(v))))}></path>`)}
     ${(o.lines ?? []).map((l) => svg`<path class=${l.kind ?? "est"} d=${line(l.points.map(([x, y]) => [X(x), y === null ? null : Y(y)]))}></path>`)}
     ${(o.dots ?? []).map(([x, y]) => (y === null ? "" : svg`<circle cx=${X(x)} cy=${Y(y)} r="2.4" class="dot"></circle>`))}
     ${(o.labels ?? []).map((l) => text(X(l.x), Y(l.y), l.text, "halop"))}
@@ -60,7 +60,8 @@ function range(o: Chart): [number, number] {
   const all: number[] = [];
   for (const l of o.lines ?? []) for (const [, y] of l.points) if (y !== null) all.push(y);
   for (const [, y] of o.dots ?? []) if (y !== null) all.push(y);
-  for (const band of o.bands ?? []) for (const b of band) { if (b.low !== null) all.push(b.low); if (b.high !== null) all.push(b.high); }
+  const edges = (o.bands ?? []).flat().flatMap((b) => [b.low, b.high]).filter((v): v is number => v !== null).sort((x, z) => x - z);
+  if (edges.length) all.push(edges[Math.floor(0.05 * edges.length)]!, edges[Math.ceil(0.95 * edges.length) - 1]!); // a band that begins wide would flatten the line
   if (all.length === 0) return [0, 1];
   let a = Math.min(...all), b = Math.max(...all);
   const span = b - a || Math.abs(b) * 0.02 || 1;

@@ -91,3 +91,16 @@ export const decimalsOf = (values: number[]): number => {
   const step = values.length > 1 ? Math.abs(values[1]! - values[0]!) : 1;
   return Math.max(0, Math.min(4, -Math.floor(Math.log10(step) + 1e-9)));
 };
+
+let pen: CanvasRenderingContext2D | null = null;
+const widths = new Map<string, number>();
+/** How wide a text of a drawing is [px]. */
+export function measure(s: string): number {
+  const known = widths.get(s);
+  if (known !== undefined) return known;
+  pen ??= document.createElement("canvas").getContext("2d");
+  if (pen) pen.font = "11px Inter, sans-serif";
+  const wide = pen?.measureText(s).width ?? s.length * 6.3;
+  if (document.fonts.check("11px Inter")) widths.set(s, wide);
+  return wide;
+}

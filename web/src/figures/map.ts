@@ -4,11 +4,12 @@ import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from 
 import { guard } from "lit-html/directives/guard.js";
 import { repeat } from "lit-html/directives/repeat.js";
 import type { Live } from "../live";
-import type { Alarm, Element, Export } from "../shapes";
+import type { Alarm, Element } from "../shapes";
+import { asTable } from "../parts";
 import { language, num, t } from "../words";
-import { badge, badgeIn, priorityName, RANK } from "./marks";
-import { figure } from "./draw";
-import { unit } from "../units";
+import { badgeIn, priorityName, RANK } from "./marks";
+import { figure, measure } from "./draw";
+import { exportCard, legend, scaleBar, shortCard } from "./mapkey";
 import { inside, land, type Tile } from "./land";
 
 export interface MapOptions {
@@ -23,7 +24,9 @@ interface Box { x0: number; y0: number; x1: number; y1: number }
 interface Placed { e: Element; look: (alarm: Alarm | undefined) => unknown[]; draw: Drawing }
 
 const WIDEST = 9; // px of the largest flow
+const CARD = { width: 172, height: 44 }, SHORT = 20; // px
 const LEAST = 0.6, MOST = 24; // zoom
+const TABLE = 10_000; // ms between two tables
 const SETTLED = 120; // ms without a turn of the wheel until the picture is laid out anew
 export class MapFigure {
   private tiles: Tile[] = [];
@@ -71,7 +74,19 @@ export class MapFigure {
     return html`<div class="fig map" @pointerdown=${(e: PointerEvent) => this.grab(e)} @wheel=${(e: WheelEvent) => this.wheel(e)} @focusin=${(e: FocusEvent) => this.reveal(e)}>
       <div class="world" style=${this.standing()}>${figure(label, (w, h) => this.draw(o, w, h, marked), "position:absolute;inset:0", true)}${o.cards ? this.cards(o) : ""}</div>
       <div class="zoom"><button @click=${() => this.scale(1.5)} aria-label=${t("Nearer")}>+</button><button @click=${() => this.scale(1 / 1.5)} aria-label=${t("Farther")}>−</button>${this.whole() ? nothing : html`<button @click=${() => this.reset()} aria-label=${t("Whole network")} title=${t("Whole network")}>□</button>`}</div>
-    </div>`;
+      ${this.box && this.live.case.has_map ? scaleBar(this.frame().k * (this.zoom / this.drawnZoom)) : nothing}
+    </div>${guard([language(), o.gas, o.power, marked.size, Math.floor(+new Date(this.live.snapshot?.time ?? 0) / TABLE)], () => this.table(o, label, marked))}`;
+  }
+  /** What flows, in words; the legend says how it is drawn. */
+  private table(o: MapOptions, label: string, marked: Map<string, Alarm>): TemplateResult {
+    const rows = this.live.elements.filter((e) => e.path && (e.kind === "pipe" || e.kind === "line") && this.shown(e, o)).map((e) => [
+      e.name, e.kind === "pipe" ? this.flow(e) : (this.live.value("loading", e.name)?.value ?? null), e.kind === "pipe" ? t("Mm³/d") : "%", marked.has(e.id) ? priorityName(marked.get(e.id)!.priority) : "",
+    ]);
+    return asTable(label, [t("Element"), t("Value"), t("Unit"), t("Alarm")], rows);
+  }
+  legend(o: MapOptions): TemplateResult {
+    const most = this.mostFlow();
+    return legend({ ...o, most: most > 1e-6 ? most : null, wide: (q) => thick(q, most), kilovolt: [...new Set(this.live.elements.filter((e) => e.kind === "line" && (e.level_kv ?? 0) >= 200).map((e) => e.level_kv!))].sort((a, b) => b - a).slice(0, 2) });
   }
 
   // ------------------------------------------------------------------ place
@@ -102,11 +117,13 @@ export class MapFigure {
   }
   stand(place: string): void {
     const [zoom = 1, x = 0, y = 0] = place.split(",").map(Number);
-    if (![zoom, x, y].every(Number.isFinite) || place === this.place()) return;
+    if (![zoom, x, y].every(Number.isFinite) || place === this.stood) return;
+    this.stood = place;
     this.wanted = [x, y];
     this.zoom = this.drawnZoom = Math.max(LEAST, Math.min(MOST, zoom));
     this.shift = [x * this.size[0], y * this.size[1]];
   }
+  private stood = "";
   private wanted: P | null = null; // a place from the address, until the size of the box is known
   private turn(f: number, at: P): void {
     const next = Math.max(LEAST, Math.min(MOST, this.zoom * f)), r = next / this.zoom, [w, h] = this.size;
@@ -119,7 +136,7 @@ export class MapFigure {
   }
   private settle(): void {
     this.drawnZoom = this.zoom;
-    this.moved(this.place());
+    this.moved((this.stood = this.place()));
     this.changed();
   }
   private wheel(e: WheelEvent): void {
@@ -146,7 +163,7 @@ export class MapFigure {
       box.removeEventListener("pointerleave", end);
       cancelAnimationFrame(frame);
       this.held = [0, 0];
-      if (Math.hypot(...by) > 3) { this.shift = [this.shift[0] + by[0], this.shift[1] + by[1]]; this.moved(this.place()); this.changed(); }
+      if (Math.hypot(...by) > 3) { this.shift = [this.shift[0] + by[0], this.shift[1] + by[1]]; this.settle(); }
       else world?.setAttribute("style", this.standing());
     };
     box.addEventListener("pointermove", move);
@@ -167,6 +184,7 @@ export class MapFigure {
     if (w !== this.size[0] || h !== this.size[1]) {
       this.size = [w, h];
       if (this.wanted) this.shift = [this.wanted[0] * w, this.wanted[1] * h];
+      this.wanted = null;
       requestAnimationFrame(this.changed); // cards beside the drawing
     }
     if (!this.box) return svg`<text x="12" y="24" class="t">${t("The case has no elements to draw.")}</text>`;
@@ -222,14 +240,14 @@ export class MapFigure {
     const [a, b] = aside(e.path!.map(at) as [[number, number], [number, number]], 5 * (this.beside.get(e.id) ?? 0));
     const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}L${b[0].toFixed(1)} ${b[1].toFixed(1)}`, long = Math.hypot(b[0] - a[0], b[1] - a[1]), heading = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
     const now = (): { q: number | null; idle: boolean; wide: number } => {
-      const q = this.flow(e), idle = q === null || Math.abs(q) < 2e-3 * most;
-      return { q, idle, wide: idle ? 4 : 1.4 + ((WIDEST - 1.4) * Math.min(most, Math.abs(q))) / most };
+      const q = this.flow(e), idle = q !== null && Math.abs(q) < 2e-3 * most;
+      return { q, idle, wide: q === null ? 1.4 : idle ? 4 : thick(q, most) };
     };
     return { e, look: () => { const { q, wide } = now(); return [num(q, 1), wide.toFixed(1), q !== null && q < 0]; }, draw: (alarm, faint) => {
       const { q, idle, wide } = now(), turn = heading + (q !== null && q < 0 ? 180 : 0), arrows = !idle && wide > 2.6 && long > 30 ? Math.max(1, Math.round(long / 90)) : 0, h = Math.min(wide * 0.42, 3);
       const told = `${e.name}, ${q === null ? t("no flow known") : `${num(q, 1)} ${t("Mm³/d")}`}${said(alarm)}`;
       return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${faint}>
-        <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe" style=${colour(alarm)} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
+        <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe ${q === null && !alarm ? "unknown" : ""}" style=${colour(alarm)} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
         ${idle ? svg`<path d=${d} class="tube"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width=${(wide + 0.6).toFixed(1)}></path>` : ""}
         ${Array.from({ length: arrows }, (_, i) => { const s = (i + 0.5) / arrows; return svg`<path class="arrow" d=${`M${-h} ${-h}L${h * 0.5} 0L${-h} ${h}`} transform=${`translate(${(a[0] + s * (b[0] - a[0])).toFixed(1)} ${(a[1] + s * (b[1] - a[1])).toFixed(1)}) rotate(${turn.toFixed(0)})`}></path>`; })}
         ${flag(alarm, (a[0] + b[0]) / 2 - 8, (a[1] + b[1]) / 2 + 8)}</g>`);
@@ -282,14 +300,15 @@ export class MapFigure {
     this.laid = [];
     const [w, h] = this.size, [sx, sy] = this.shift;
     if (!this.box || w < 620 || !this.live.snapshot) return [];
-    const at = this.project(), W = 172, H = 44, out: TemplateResult[] = [];
-    for (const x of this.live.snapshot.exports) {
-      const e = this.live.resolve(x.id), p = e?.at ? at(e.at) : null;
+    const at = this.project(), out: TemplateResult[] = [];
+    // gas first: the wide cards find room before the short ones
+    for (const x of [...this.live.snapshot.exports].sort((a, z) => Number(a.unit === "mw") - Number(z.unit === "mw"))) {
+      const e = this.live.resolve(x.id), p = e?.at && this.shown(e, o) ? at(e.at) : null, short = x.unit === "mw" && !x.alarm;
       if (!e || !p || p[0] + sx < 0 || p[1] + sy < 0 || p[0] + sx > w || p[1] + sy > h) continue;
-      const rect = this.room(p, W, H);
+      const W = short ? Math.min(CARD.width, measure(`${x.name.replace(/ export$/, "")} ${num(x.flow, 0)} MW`) + 26) : CARD.width, H = short ? SHORT : CARD.height, rect = this.room(p, W, H);
       if (!rect) continue;
       this.laid.push({ rect, p, end: [Math.max(rect.x, Math.min(rect.x + W, p[0])), Math.max(rect.y, Math.min(rect.y + H, p[1]))] });
-      out.push(html`<button class="card ${x.alarm ? `p${RANK[x.alarm]}` : ""}" style="left:${rect.x.toFixed(0)}px;top:${rect.y.toFixed(0)}px" @click=${() => o.open(e)}>${exportCard(x)}</button>`);
+      out.push(html`<button class="card ${x.alarm ? `p${RANK[x.alarm]}` : ""} ${short ? "short" : ""}" style="left:${rect.x.toFixed(0)}px;top:${rect.y.toFixed(0)}px;width:${W.toFixed(0)}px" @click=${() => o.open(e)}>${short ? shortCard(x) : exportCard(x)}</button>`);
     }
     return out;
   }
@@ -304,6 +323,7 @@ export class MapFigure {
     return null;
   }
 }
+const thick = (q: number, most: number): number => 1.4 + ((WIDEST - 1.4) * Math.min(most, Math.abs(q))) / most;
 const said = (alarm: Alarm | undefined): string => (alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : "");
 const colour = (alarm: Alarm | undefined): string => (alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "");
 const flag = (alarm: Alarm | undefined, x: number, y: number): SVGTemplateResult | "" => (alarm ? svg`<g transform=${`translate(${x.toFixed(1)} ${y.toFixed(1)})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : "");
@@ -314,15 +334,6 @@ function aside([a, b]: [[number, number], [number, number]], by: number): [[numb
 }
 interface Wanted { e: Element; p: [number, number]; rank: number }
 
-/** One export at a glance: what flows, of what was nominated, of what the line can carry. */
-export function exportCard(x: Export): TemplateResult {
-  const most = Math.max(x.capacity ?? 0, x.nominated ?? 0, x.flow ?? 0) || 1, part = (v: number | null): string => `${Math.max(0, Math.min(100, (100 * (v ?? 0)) / most)).toFixed(1)}%`;
-  const colour = x.alarm ? `var(--p${RANK[x.alarm]})` : "var(--gas)";
-  return html`<span class="top"><b class="el" title=${x.name}>${x.name.replace(/ export$/, "")}</b>${x.alarm ? html`<span class="grow"></span>${badge(x.alarm, false, 14)}` : ""}</span>
-    <span class="top"><span>${num(x.flow, 1)}${x.nominated === null ? "" : html` <span class="q">${t("of {n}", { n: num(x.nominated, 1) })}</span>`}</span><span class="grow"></span><span class="q">${x.capacity === null ? "" : `${t("max {n}", { n: num(x.capacity, 0) })} `}${unit(x.unit)}</span></span>
-    <span style="display:block;position:relative;height:4px;background:var(--sunk)"><span style="position:absolute;inset:0 auto 0 0;width:${part(x.flow)};background:${colour}"></span>${x.nominated === null ? "" : html`<span style="position:absolute;top:-3px;height:10px;width:2px;background:var(--ink);left:${part(x.nominated)}"></span>`}</span>`;
-}
-
 interface Rect { x: number; y: number; w: number; h: number }
 const meet = (a: Rect, b: Rect): boolean => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 const grown = (r: Rect, d: number): Rect => ({ x: r.x - d, y: r.y - d, w: r.w + 2 * d, h: r.h + 2 * d });
@@ -331,14 +342,3 @@ const near = (a: [number, number][], b: [number, number][]): boolean => {
   const d = (p: P, q: P): number => Math.hypot(p[0] - q[0], p[1] - q[1]), [p, q] = [a[0]!, a.at(-1)!], [r, s] = [b[0]!, b.at(-1)!], long = d(r, s);
   return Math.min(d(p, r) + d(q, s), d(p, s) + d(q, r)) < 0.5 * long;
 };
-let pen: CanvasRenderingContext2D | null = null;
-const widths = new Map<string, number>();
-function measure(s: string): number {
-  const known = widths.get(s);
-  if (known !== undefined) return known;
-  pen ??= document.createElement("canvas").getContext("2d");
-  if (pen) pen.font = "11px Inter, sans-serif";
-  const wide = pen?.measureText(s).width ?? s.length * 6.3;
-  if (document.fonts.check("11px Inter")) widths.set(s, wide);
-  return wide;
-}

@@ -1,9 +1,9 @@
 // Alarms: what is most urgent, why, what happens if I wait, what do I do, are we in a flood?
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ask, Refused } from "../api";
-import { badge } from "../figures/marks";
+import { badge, PRIORITIES, priorityName } from "../figures/marks";
 import { told } from "../names";
-import { alarmText, empty, panel, state, unit } from "../parts";
+import { alarmText, empty, panel, state, subject, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Alarm } from "../shapes";
 import { lasted, num, t, tn, when, w } from "../words";
@@ -15,14 +15,14 @@ const FILTERS: [string, string, (a: Alarm) => boolean][] = [
   ["off", w("Out of service or suppressed"), (a) => a.state === "suppressed" || a.state === "out-of-service"],
 ];
 const ROWS = 200; // in the page at a time; the rest by its number
-let filter = "active", asking = false, why = "", minutes = 30, note = "", trouble = "", busy = false;
+let asking = false, why = "", minutes = 30, note = "", trouble = "", busy = false;
 let figures: Record<string, unknown> | null = null, asked = -1e9;
 
 export const alarms: View = {
   draw(room) {
     refreshFigures(room);
     const list = shown(room), chosen = room.live.alarms.get(room.argument) ?? list[0];
-    return html`${panel(t("Alarm load"), load(), { kind: "top", quiet: t("the last hours, limits after EEMUA 191") })}${table(room, list, chosen)}${detail(room, chosen)}`;
+    return html`${panel(t("Alarm load"), load(), { kind: "top", quiet: t("the last hours, limits after EEMUA 191") })}${table(room, list, chosen)}${detail(room, chosen)}${figures ? html`<div class="two low">${split(figures)}${frequent(room, figures)}</div>` : nothing}`;
   },
   keys: {
     a: (room) => { const a = chosenOf(room); if (a) void act(room, a, "acknowledge"); },
@@ -30,9 +30,10 @@ export const alarms: View = {
   },
 };
 const shown = (room: Room): Alarm[] => {
-  const test = FILTERS.find(([k]) => k === filter)![2], order = new Map(room.live.active().map((a, k) => [a.id, k]));
+  const test = filterOf(room)[2], order = new Map(room.live.active().map((a, k) => [a.id, k]));
   return [...room.live.alarms.values()].filter(test).sort((a, b) => (order.get(a.id) ?? 1e9) - (order.get(b.id) ?? 1e9) || b.changed.localeCompare(a.changed));
 };
+const filterOf = (room: Room): (typeof FILTERS)[number] => FILTERS.find(([k]) => k === room.query.get("show")) ?? FILTERS[0]!;
 const chosenOf = (room: Room): Alarm | undefined => room.live.alarms.get(room.argument) ?? shown(room)[0];
 
 function refreshFigures(room: Room): void {
@@ -48,12 +49,23 @@ function load(): TemplateResult {
   return html`<div class="facts">${fact("rate", w("Alarms in 10 min"), 1)}${fact("peak", w("Most in 10 min"))}${fact("standing", w("Standing"))}${fact("stale", w("Standing for a day"))}${fact("chattering", w("Chattering"))}<div><small>${t("Time to acknowledge, median")}</small><b>${lasted(wait)}</b></div></div>`;
 }
 
+/** Alarms by priority beside what is wanted. */
+function split(f: Record<string, unknown>): TemplateResult {
+  const shares = (f["shares"] ?? {}) as Record<string, number | null>, count = (f["by_priority"] ?? {}) as Record<string, number>, rules = new Map(((f["against"] ?? []) as { name: string; bound: number | null; kept: boolean | null }[]).map((r) => [r.name, r]));
+  const rows = PRIORITIES.filter((p) => count[p] !== undefined || shares[p] !== undefined);
+  return panel(t("By priority"), html`<table class="fixed"><thead><tr><th title=${t("Priority")}>${t("Priority")}</th><th class="n" style="width:74px" title=${t("Alarms")}>${t("Alarms")}</th><th style="width:38%"></th><th class="n" style="width:52px">%</th><th class="n" style="width:74px" title=${t("Wanted")}>${t("Wanted")}</th></tr></thead><tbody>${rows.map((p) => { const share = shares[p] ?? null, rule = rules.get(p) ?? rules.get(`share ${p}`); return html`<tr><td title=${priorityName(p)}>${badge(p, false, 14)} ${priorityName(p)}</td><td class="n">${num(count[p] ?? 0, 0)}</td><td><span class="score"><i style="width:${(100 * (share ?? 0)).toFixed(0)}%"></i></span></td><td class="n"><span class=${rule?.kept === false ? "ab2" : ""}>${num(share === null ? null : 100 * share, 0)}</span></td><td class="n q">${rule?.bound == null ? "" : `≤ ${num(100 * rule.bound, 0)}`}</td></tr>`; })}</tbody></table>`, { body: "scroll" });
+}
+function frequent(room: Room, f: Record<string, unknown>): TemplateResult {
+  const list = (f["frequent"] ?? []) as { element: string; key: string; alarms: number }[];
+  return panel(t("Most frequent"), list.length === 0 ? empty(t("None.")) : html`<table class="fixed"><tbody>${list.slice(0, 8).map((x) => html`<tr><td title=${subject(room, x.element)}>${subject(room, x.element)}</td><td class="q2" title=${x.key}>${t(x.key) === x.key ? x.key.replaceAll(/[._-]/g, " ") : t(x.key)}</td><td class="n b" style="width:48px">${num(x.alarms, 0)}</td></tr>`)}</tbody></table>`, { body: "scroll" });
+}
+
 function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateResult {
   const now = room.live.snapshot?.time ?? Date.now();
-  const tools = html`<span class="seg" role="group" aria-label=${t("Which alarms")}>${FILTERS.map(([k, words, test]) => html`<button aria-pressed=${filter === k ? "true" : "false"} @click=${() => { filter = k; room.draw(); }}>${t(words)} ${num([...room.live.alarms.values()].filter(test).length, 0)}</button>`)}</span>`;
+  const tools = html`<span class="seg" role="group" aria-label=${t("Which alarms")}>${FILTERS.map(([k, words, test]) => html`<button aria-pressed=${filterOf(room)[0] === k ? "true" : "false"} @click=${() => room.go("alarms", "", k === "active" ? {} : { show: k })}>${t(words)} ${num([...room.live.alarms.values()].filter(test).length, 0)}</button>`)}</span>`;
   const rows = list.slice(0, ROWS);
   const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n" style="width:128px" title=${t("Value")}>${t("Value")}</th><th style="width:160px" title=${t("State")}>${t("State")}</th></tr></thead>
-    <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id); }}>
+    <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id, Object.fromEntries(room.query)); }}>
       <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${room.live.resolve(a.element)?.name ?? t(a.element ?? "")}>${room.live.resolve(a.element)?.name ?? t(a.element ?? "")}</td>
       <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
   return panel(t("Alarms"), body, { actions: tools, body: "flush scroll" });
@@ -64,7 +76,7 @@ function detail(room: Room, a: Alarm | undefined): TemplateResult {
   const e = room.live.resolve(a.element), may = room.may("handle-alarms"), now = room.live.snapshot?.time ?? Date.now();
   const said = (heading: string, text: string): TemplateResult | typeof nothing => (text ? html`<div><h3>${heading}</h3>${text}</div>` : nothing);
   return panel(t("Alarm"), html`<div class="dl">
-    <div class="row">${badge(a.priority, a.state === "unacknowledged", 22)}<span class="head2">${alarmText(a)}</span></div>
+    <div class="row" style="flex-wrap:nowrap;align-items:flex-start">${badge(a.priority, a.state === "unacknowledged", 22)}<span class="head2">${alarmText(a)}</span></div>
     <div class="row q2">${e ? html`<a href="#element/${encodeURIComponent(e.id)}">${e.name}</a>` : t(a.element ?? "")}<span>${t("since {time}", { time: when(a.began, now) })}</span>${state(a.state)}</div>
     ${a.value === null ? nothing : html`<div><span class="bigv">${num(a.value, 2)}</span><span class="u">${unit(a.unit)}</span>${a.limit === null ? nothing : html` <span class="q">${t("limit {n}", { n: num(a.limit, 2) })}</span>`}</div>`}
     ${a.probability != null || a.size != null ? html`<div class="q2">${a.size != null ? t("size {n}", { n: num(a.size, 2) }) : ""} ${a.probability != null ? t("{n} % likely", { n: num(a.probability, 0) }) : ""} ${a.set?.length ? tn(a.set.length, "{n} element it could be", "{n} elements it could be") : ""}</div>` : nothing}

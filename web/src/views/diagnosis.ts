@@ -14,7 +14,7 @@ let map: MapFigure | null = null, focused = "";
 export const diagnosis: View = {
   draw(room) {
     const d = room.live.diagnosis;
-    if (!d) return panel(t("Diagnosis"), empty(t("The first diagnosis is not there yet.")));
+    if (!d) return panel(t("Diagnosis"), empty(t("The first diagnosis is not there yet.")), { kind: "all" });
     const f = d.findings.find((x) => x.id === room.argument) ?? d.findings[0];
     return html`${ranked(room, d.findings, f, d.time)}${where(room, f)}${residuals(room)}<div class="two">${evidence(room, f)}${curve(room, f)}</div>`;
   },

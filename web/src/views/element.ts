@@ -1,5 +1,6 @@
 // One element: what is measured, what is estimated, how far is the limit, since when is it odd?
 import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+import { guard } from "lit-html/directives/guard.js";
 import { ask, Refused } from "../api";
 import { chart } from "../figures/chart";
 import { figure, type Point } from "../figures/draw";
@@ -7,8 +8,8 @@ import { badge, mark, RANK, stateName } from "../figures/marks";
 import { quantityName } from "../names";
 import { asTable, alarmText, empty, panel, quality, state, unit } from "../parts";
 import type { Room, View } from "../room";
-import type { Alarm, Command, Element, Reading, Series, Trend } from "../shapes";
-import { clock, lasted, num, t, when, w } from "../words";
+import type { Alarm, Command, Element, Entry, Reading, Series, Trend } from "../shapes";
+import { clock, language, lasted, num, t, when, w } from "../words";
 
 const GROUPS: [string, (e: Element) => boolean][] = [
   [w("Gas lines"), (e) => e.kind === "pipe" && e.table === "pipes"], [w("Compressor stations"), (e) => e.kind === "compressor"], [w("Regulators and valves"), (e) => e.kind === "regulator" || e.kind === "valve"],
@@ -18,19 +19,20 @@ const GROUPS: [string, (e: Element) => boolean][] = [
 /** What may be told to the field, by kind of element. */
 const SETTABLE: Record<string, string[]> = { compressor: ["outlet_pressure", "ratio", "open"], regulator: ["outlet_pressure", "open"], valve: ["open"], generator: ["active_power", "magnitude"], line: ["in_service"], transformer: ["in_service"] };
 
-let find = "", chosen = "", series: Series[] = [], readings: Reading[] = [], past: Alarm[] = [], loadedAt = -1e9, loading = "";
+let find = "", chosen = "", series: Series[] = [], readings: Reading[] = [], past: Alarm[] = [], notes: Entry[] = [], note = "", loadedAt = -1e9, loading = "";
 let proposing: { quantity: string; value: string; reason: string } | null = null, proposal: Command | null = null, trouble = "";
 
 export const element: View = {
   draw(room) {
     const e = room.live.resolve(decodeURIComponent(room.argument)) ?? first(room);
     if (!e) return html`${panel(t("Element"), empty(t("The network is empty.")))}`;
-    if (e.id !== chosen) { chosen = e.id; series = []; readings = []; past = []; proposing = proposal = null; trouble = ""; loadedAt = -1e9; }
+    if (e.id !== chosen) { chosen = e.id; series = []; readings = []; past = []; notes = []; note = ""; proposing = proposal = null; trouble = ""; loadedAt = -1e9; }
     if (performance.now() - loadedAt > 15_000 && loading !== e.id) void load(room, e);
     return html`${tree(room, e)}${profile(room, e)}${faceplate(room, e)}<div class="two">${trendPanel(e)}${historyPanel(room)}</div>${readingPanel()}`;
   },
   keys: { d: (room) => room.go("diagnosis") },
 };
+export const freshNotes = (): void => void (loadedAt = -1e9);
 const first = (room: Room): Element | undefined => room.live.resolve(room.live.active()[0]?.element ?? null) ?? room.live.elements.find((e) => e.kind === "pipe") ?? room.live.elements[0];
 
 async function load(room: Room, e: Element): Promise<void> {
@@ -38,10 +40,11 @@ async function load(room: Room, e: Element): Promise<void> {
   const end = room.live.snapshot ? new Date(room.live.snapshot.time) : new Date(), start = new Date(+end - 6 * 3.6e6);
   const mine = relevant(room, e).slice(0, 4).map((k) => { const v = room.live.layout.values[k]!; return `series=${encodeURIComponent(`${v.quantity}:${v.where}`)}`; });
   const quiet = async <T>(path: string, none: T): Promise<T> => ask<T>(path).catch(() => none);
-  const [trend, own, happened] = await Promise.all([
+  const [trend, own, happened, written] = await Promise.all([
     mine.length ? quiet<Trend | null>(`trend?${mine.join("&")}&start=${start.toISOString()}&end=${end.toISOString()}&points=360`, null) : null,
     quiet<Reading[]>(`readings?where=${encodeURIComponent(e.name)}`, []),
     quiet<Alarm[]>(`alarms?state=normal&state=acknowledged&state=unacknowledged&state=returned&state=shelved&limit=400`, []),
+    quiet<Entry[]>("log?limit=1000", []),
   ]);
   loading = "";
   if (chosen !== e.id) return;
@@ -49,6 +52,7 @@ async function load(room: Room, e: Element): Promise<void> {
   series = trend?.series ?? [];
   readings = own;
   past = happened.filter((a) => room.live.resolve(a.element)?.id === e.id);
+  notes = written.filter((n) => n.subject === e.id);
   room.draw();
 }
 /** Places of the live arrays that tell of an element: its own values, and the pressures at its ends. */
@@ -60,9 +64,9 @@ function relevant(room: Room, e: Element): number[] {
 
 function tree(room: Room, chosenElement: Element): TemplateResult {
   const marked = room.live.marked(), q = find.toLowerCase();
-  const groups = GROUPS.map(([name, test]) => [name, room.live.elements.filter((e) => test(e) && (!q || e.name.toLowerCase().includes(q)))] as const).filter(([, list]) => list.length);
+  const groups = (): (readonly [string, Element[]])[] => GROUPS.map(([name, test]) => [name, room.live.elements.filter((e) => test(e) && (!q || e.name.toLowerCase().includes(q)))] as const).filter(([, list]) => list.length);
   return panel(t("Elements"), html`<input id="find" class="field search" placeholder=${`${t("Find an element")}  /`} aria-label=${t("Find an element")} .value=${find} @input=${(ev: Event) => { find = (ev.target as HTMLInputElement).value; room.draw(); }}>
-    <nav aria-label=${t("Elements")}>${groups.map(([name, list]) => html`<h3>${t(name)}</h3>${list.map((e) => html`<a href="#element/${encodeURIComponent(e.id)}" aria-current=${e === chosenElement ? "true" : nothing} title=${e.name}><span class="el">${e.name}</span><span class="grow"></span>${marked.has(e.id) ? badge(marked.get(e.id)!.priority, false, 14) : nothing}</a>`)}`)}</nav>`, { kind: "tree", body: "flush scroll" });
+    <nav aria-label=${t("Elements")}>${guard([room.live.elements, q, chosenElement.id, language(), ...[...marked].map(([id, a]) => `${id} ${a.priority}`)], () => groups().map(([name, list]) => html`<h3>${t(name)}</h3>${list.map((e) => html`<a href="#element/${encodeURIComponent(e.id)}" aria-current=${e === chosenElement ? "true" : nothing} title=${e.name}><span class="el">${e.name}</span><span class="grow"></span>${marked.has(e.id) ? badge(marked.get(e.id)!.priority, false, 14) : nothing}</a>`)}`))}</nav>`, { kind: "tree", body: "flush scroll" });
 }
 
 /** A pipe's pressures along its line; any other element's values against their limits, over six hours. */
@@ -120,15 +124,28 @@ function faceplate(room: Room, e: Element): TemplateResult {
     const v = room.live.layout.values[k]!, m = s?.measured[k] ?? null, x = s?.estimate[k] ?? null, sd = s?.sigma[k] ?? null, q = quality(s?.quality[k] ?? 0);
     const alarm = marked.find((a) => a.quantity === v.quantity && room.live.resolve(a.element)?.name === v.where && a.state !== "normal");
     const d = v.decimals > 2 ? 2 : v.decimals, limit = v.high !== null && (x ?? m ?? 0) > ((v.low ?? -Infinity) + v.high) / 2 ? v.high : (v.low ?? v.high);
-    return html`<tr><td title=${v.where}>${quantityName(v.quantity)}${v.where === e.name ? "" : html` <span class="q">${v.where}</span>`}</td><td class="n">${alarm ? badge(alarm.priority, false, 14) : nothing}<span class=${alarm ? `ab${RANK[alarm.priority]}` : q === "good" ? "" : "ab4"} title=${q === "good" ? "" : t(q)}>${num(m, d)}</span></td><td class="n">${num(x, d)}</td><td class="n q2">${sd === null ? "–" : num(2 * sd, d)}</td><td class="n q2">${limit === null ? "" : `${limit === v.low ? "≥ " : ""}${num(limit, d)}`}</td><td class="q">${unit(v.unit)}</td></tr>`;
+    return html`<tr><td title=${`${quantityName(v.quantity)} ${v.where}`}>${quantityName(v.quantity)}${v.where === e.name ? "" : html` <span class="q">${v.where}</span>`}</td><td class="n">${alarm ? badge(alarm.priority, false, 14) : nothing}<span class=${alarm ? `ab${RANK[alarm.priority]}` : q === "good" ? "" : "ab4"} title=${q === "good" ? "" : t(q)}>${num(m, d)}</span></td><td class="n">${num(x, d)}</td><td class="n q2">${sd === null ? "–" : num(2 * sd, d)}</td><td class="n q2">${limit === null ? "" : `${limit === v.low ? "≥ " : ""}${num(limit, d)}`}</td><td class="q" title=${unit(v.unit)}>${unit(v.unit)}</td></tr>`;
   });
   const quiet = [e.length_km === null ? "" : `${num(e.length_km, 0)} km`, e.diameter_mm === null ? "" : `${num(e.diameter_mm, 0)} mm`, e.level_kv === null ? "" : `${num(e.level_kv, 0)} kV`].filter(Boolean).join(" · ");
   const settable = SETTABLE[e.kind] ?? [];
-  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th title=${t("Quantity")}>${t("Quantity")}</th><th class="n" style="width:88px" title=${t("Measured")}>${mark("measured")}${t("Measured")}</th><th class="n" style="width:84px" title=${t("Estimate")}>${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:48px">± 2σ</th><th class="n" style="width:66px" title=${t("Limit")}>${t("Limit")}</th><th style="width:56px" title=${t("Unit")}>${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
+  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th title=${t("Quantity")}>${t("Quantity")}</th><th class="n" style="width:82px" title=${t("Measured")}>${mark("measured")}${t("Measured")}</th><th class="n" style="width:78px" title=${t("Estimate")}>${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:44px">± 2σ</th><th class="n" style="width:56px" title=${t("Limit")}>${t("Limit")}</th><th style="width:58px" title=${t("Unit")}>${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
     <div class="row" style="padding:10px var(--pad)"><button class="btn" @click=${() => room.go("diagnosis")}>${t("Diagnose")}<kbd>D</kbd></button><button class="btn" @click=${() => room.go("trends", "", { s: relevant(room, e).slice(0, 3).map((k) => { const v = room.live.layout.values[k]!; return `${v.quantity}:${v.where}`; }).join("|") })}>${t("Show trends")}</button>${settable.length && room.may("command") ? html`<button class="btn" @click=${() => { proposing = proposing ? null : { quantity: settable[0]!, value: "", reason: "" }; proposal = null; trouble = ""; room.draw(); }}>${t("Propose command")}</button>` : nothing}</div>
-    ${proposing ? propose(room, e, settable) : nothing}
+    ${proposing ? propose(room, e, settable) : nothing}${noted(room, e)}
     ${e.synthetic ? html`<div class="note">${mark("synthetic")}${t("Synthetic: this element is a plausible stand-in, not a published fact.")}</div>` : nothing}
     <table class="inset"><tbody>${e.facts.filter((f) => !["latitude", "longitude"].includes(f.key)).slice(0, 24).map((f) => html`<tr><td class="q2">${f.key.replaceAll("_", " ")}</td><td class="n">${typeof f.value === "number" ? num(f.value, Math.abs(f.value) < 10 ? 3 : 1) : String(f.value)}<span class="u">${unit(f.unit)}</span></td></tr>`)}<tr><td class="q2">${t("source")}</td><td class="wide">${e.source || "–"} <span class="q">${t("confidence {word}", { word: t(e.confidence) })}</span></td></tr></tbody></table>`, { quiet, body: "flush scroll" });
+}
+
+/** What people have written about the element, and a line to write. */
+function noted(room: Room, e: Element): TemplateResult {
+  const send = async (ev: Event): Promise<void> => {
+    ev.preventDefault();
+    if (!note.trim()) return;
+    try { await ask("notes", "POST", { subject: e.id, text: note.trim() }); note = ""; trouble = ""; await load(room, e); } catch (error) { trouble = why(error); }
+    room.draw();
+  };
+  return html`${notes.slice(0, 8).map((n) => html`<div class="note slim">${n.text} <span class="q">${n.who} · ${when(n.time, room.live.snapshot?.time)}</span></div>`)}
+    ${room.may("write-log") ? html`<form class="row" style="padding:2px var(--pad) 10px" @submit=${(ev: Event) => void send(ev)}><input class="field grow" placeholder=${t("Write a note")} aria-label=${t("Write a note")} .value=${note} @input=${(ev: Event) => { note = (ev.target as HTMLInputElement).value; }}><button class="btn">${t("Add")}</button></form>` : nothing}
+    ${trouble && !proposing ? html`<div class="note" role="alert">${trouble}</div>` : nothing}`;
 }
 
 function propose(room: Room, e: Element, settable: string[]): TemplateResult {

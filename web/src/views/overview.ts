@@ -1,13 +1,14 @@
 // Overview: is the network normal, where is it not, shall we deliver today, can the data be trusted?
-import { html, nothing, svg, type TemplateResult } from "lit-html";
+import { html, nothing, type TemplateResult } from "lit-html";
 import { chart, gauge, spark } from "../figures/chart";
 import { figure, type Point } from "../figures/draw";
-import { exportCard, MapFigure } from "../figures/map";
+import { MapFigure } from "../figures/map";
+import { exportCard } from "../figures/mapkey";
 import { badge, PRIORITIES, priorityName } from "../figures/marks";
 import { History } from "../history";
-import { alarmRow, empty, panel, unit } from "../parts";
+import { alarmRow, asTable, empty, panel, unit } from "../parts";
 import type { Room, View } from "../room";
-import type { Figure, Solved } from "../shapes";
+import type { Element, Figure, Solved } from "../shapes";
 import { clock, lasted, num, signed, t, tn, w } from "../words";
 
 const layers = { gas: true, power: true, synthetic: true };
@@ -20,19 +21,33 @@ const FIGURES: [string, string, number][] = [ // key, words, decimals
   ["reserve", w("Spinning reserve"), 0], ["frequency", w("Frequency"), 2], ["gas_losses", w("Gas losses"), 2], ["grid_losses", w("Grid losses"), 1],
 ];
 
+const CHARTED = ["linepack", "export", "electric_load", "reserve", "grid_losses", "home_gas"]; // the first three that the model knows
+
 export const overview: View = {
   draw(room) {
     const { live } = room;
-    if (!map || mapped !== live.layout.version) { map = new MapFigure(live, room.draw); map.load(); mapped = live.layout.version; }
-    const toggle = (k: keyof typeof layers, words: string): TemplateResult => html`<button aria-pressed=${layers[k] ? "true" : "false"} @click=${() => { layers[k] = !layers[k]; room.draw(); }}>${t(words)}</button>`;
+    if (!map || mapped !== live.layout.version) { map = new MapFigure(live, room.draw, (place) => { if (room.view === "overview") room.keep({ map: place }); }); map.load(); mapped = live.layout.version; }
+    addressed(room, map);
+    const toggle = (k: keyof typeof layers, words: string): TemplateResult => html`<button aria-pressed=${layers[k] ? "true" : "false"} @click=${() => { layers[k] = !layers[k]; room.keep({ off: hidden() || "none" }); room.draw(); }}>${t(words)}</button>`;
+    const drawn = { ...layers, cards: true, open: (e: Element) => room.go("element", e.id) };
     const tools = html`<span class="tools" role="group" aria-label=${t("Layers")}>${toggle("gas", "Gas")}${toggle("power", "Power")}${live.case.synthetic ? toggle("synthetic", "Synthetic") : nothing}</span>`;
     return html`
-      ${panel(t("Network"), html`${map.view({ ...layers, cards: true, open: (e) => room.go("element", e.id) })}`, { quiet: subtitle(room), actions: tools, body: "flush", kind: "mapbox" })}
+      ${panel(t("Network"), html`${map.view(drawn)}${map.legend(drawn)}`, { quiet: subtitle(room), actions: tools, body: "flush", kind: "mapbox" })}
       <div class="side">${panel(t("Key figures"), figures(room), { quiet: t("12 h · limits"), body: "scroll" })}${alarms(room)}${health(room)}</div>
       <div class="three">${charts(room)}</div>
       <div class="narrow">${panel(t("Exports"), html`${(live.snapshot?.exports ?? []).map((x) => html`<div style="padding:6px 0">${exportCard(x)}</div>`)}`)}</div>`;
   },
 };
+
+/** The address says where the map stands and which layers are off; without a word there, as the reader left it. */
+function addressed(room: Room, map: MapFigure): void {
+  const place = room.query.get("map"), off = room.query.get("off");
+  if (place !== null) map.stand(place);
+  else if (map.place()) room.keep({ map: map.place() });
+  if (off !== null) for (const k of Object.keys(layers) as (keyof typeof layers)[]) layers[k] = !off.split(".").includes(k);
+  else if (hidden()) room.keep({ off: hidden() });
+}
+const hidden = (): string => (Object.keys(layers) as (keyof typeof layers)[]).filter((k) => !layers[k]).join(".");
 
 function subtitle(room: Room): string {
   const s = room.live.snapshot;
@@ -49,7 +64,7 @@ function figures(room: Room): TemplateResult {
       <div class="sp">${figure(t("{what}, last 12 hours", { what: t(words) }), (w, h) => spark(series, w, h), "height:28px")}</div>
       ${figure(t("{what} between its limits", { what: t(words) }), (w, h) => gauge(f.value, f.low ?? null, f.high ?? null, beyond(f) ? 2 : null, w, h), "height:28px")}
       <div class="v">${beyond(f) ? badge("high", false, 14) : nothing}${num(f.value, d)}</div><span class="u">${unit(f.unit)}</span></div>`;
-  })}`;
+  })}${asTable(t("Key figures"), [t("Quantity"), t("Value"), t("Unit"), t("Lowest"), t("Highest")], known.map(([k, words, d]) => [t(words), num(key[k]!.value, d), unit(key[k]!.unit), key[k]!.low ?? null, key[k]!.high ?? null]))}`;
 }
 const beyond = (f: Figure): boolean => f.value !== null && ((f.low != null && f.value < f.low) || (f.high != null && f.value > f.high));
 function quiet(f: Figure, d: number): string {
@@ -81,8 +96,9 @@ function health(room: Room): TemplateResult {
 /** Three figures over the last hours and, where the look-ahead has them, the hours to come. */
 function charts(room: Room): TemplateResult[] {
   const { live } = room, now = live.snapshot ? +new Date(live.snapshot.time) : Date.now();
-  return ([["linepack", "Linepack"], ["export", "Export"], ["electric_load", "Electric load"]] as const).map(([k, words]) => {
-    const f = live.snapshot?.key[k];
+  const told = FIGURES.filter(([k]) => CHARTED.includes(k) && live.snapshot?.key[k]).sort((a, b) => CHARTED.indexOf(a[0]) - CHARTED.indexOf(b[0])).slice(0, 3);
+  return told.map(([k, words]) => {
+    const f = live.snapshot!.key[k]!;
     const past = keyHistory.points(k).filter(([x]) => x > now - 12 * 3.6e6);
     const future = live.ahead?.series.find((s) => s.quantity === k);
     const coming: Point[] = future ? future.time.map((x, i) => [+new Date(x), future.value[i] ?? null] as const).filter(([x]) => x >= now && x < now + 12 * 3.6e6) : [];
@@ -91,11 +107,11 @@ function charts(room: Room): TemplateResult[] {
     for (let x = Math.ceil(from / (hours * 3.6e6)) * hours * 3.6e6; x < to; x += hours * 3.6e6) if (Math.abs(x - now) > 0.06 * (to - from)) ticks.push([x, clock(x, false)]);
     ticks.push([now, t("now")]);
     ticks.sort((a, b) => a[0] - b[0]);
-    const body = f ? figure(t("{what}: now {n}", { what: t(words), n: num(f.value, 1) }), (w, h) => chart({
+    const said = t("{what}: now {n}", { what: t(words), n: num(f.value, 1) }), rows = [...past, ...coming], every = Math.max(1, Math.ceil(rows.length / 24));
+    return panel(t(words), html`${figure(said, (w, h) => chart({
       x: [from, to], xTicks: ticks, now, lines: [{ points: past }, { points: coming, kind: "fc" }], dots: f.value === null ? [] : [[now, f.value]],
       low: f.low != null ? { at: f.low, label: t("lowest {n}", { n: num(f.low, 0) }) } : null, high: f.high != null ? { at: f.high, label: t("highest {n}", { n: num(f.high, 0) }) } : null,
-      aim: f.nominated != null ? { at: f.nominated, label: t("nominated {n}", { n: num(f.nominated, 1) }) } : null, more: () => svg``,
-    }, w, h)) : empty(t("Not known yet."));
-    return panel(t(words), body, { quiet: f ? unit(f.unit) : "" });
+      aim: f.nominated != null ? { at: f.nominated, label: t("nominated {n}", { n: num(f.nominated, 1) }) } : null,
+    }, w, h))}${asTable(t(words), [t("Time"), unit(f.unit)], rows.filter((_, i) => i % every === 0).map(([x, y]) => [clock(x), y]))}`, { quiet: unit(f.unit) });
   });
 }
