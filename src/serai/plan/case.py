@@ -270,12 +270,13 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Stranded:
-    """Gas that the fields of a hub could give in a year and no pipe carries away, [bcm/y]: no table, a replay's find."""
+class Derated:
+    """Share of a corridor that can be used in a year, in winter or out of it: no table, what replays found."""
 
-    hub: str
+    corridor: str
     year: int
-    volume: float
+    winter: bool
+    share: float
 
 
 TABLES: dict[str, type] = {
@@ -296,7 +297,7 @@ OPTIONAL = ("links", "past_sales", "works", "uses")
 
 @dataclass(frozen=True)
 class PlanningCase:
-    """All planning tables of a case, checked against each other; `stranded` is what replays took off its fields."""
+    """All planning tables of a case, checked against each other; `derated` is what replays found beside."""
 
     name: str
     settings: Settings
@@ -311,7 +312,7 @@ class PlanningCase:
     past_sales: tuple[Past, ...] = ()
     works: tuple[Work, ...] = ()
     uses: tuple[Use, ...] = ()
-    stranded: tuple[Stranded, ...] = ()
+    derated: tuple[Derated, ...] = ()
 
     @property
     def hubs(self) -> tuple[str, ...]:

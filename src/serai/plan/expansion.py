@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BCM = 1e9  # m3
+SAME = 1e-6  # bcm/y
 STATION_FUEL = 0.03  # of all production: what the swing field may give beyond the plan, which burns nothing in stations
 BRANCHES = ("pipes", "compressors", "control_valves", "valves", "check_valves", "short_pipes", "resistors")
 
@@ -39,6 +40,11 @@ class Day:
     corridors: Floats
     produced: Floats
     home: Floats
+
+    def same(self, other: Day) -> bool:
+        """Tell whether two days are one."""
+        one, two = ((d.corridors, d.produced, d.home) for d in (self, other))
+        return all(np.allclose(a, b, rtol=0.0, atol=SAME) for a, b in zip(one, two, strict=True))
 
 
 def checked(network: Network, case: PlanningCase) -> None:
@@ -73,11 +79,7 @@ def turned(network: Network, case: PlanningCase, links: Iterable[str], near: int
     near  how many of them, from the near hub on in the order of uses.csv, stay as they are: what is used on the way may
           be more than what comes back
     """
-    names: set[str] = set()
-    for u in case.uses:
-        if u.planned in set(links):
-            mine = [n for n in u.elements if n in network and network.kind_of(n) in ("compressors", "control_valves")]
-            names |= set(mine[near:])
+    names = {n for link in links for n in _machines(network, case, link)[near:]}
     found: list[str] = []
     for kind in ("compressors", "control_valves"):
         t = network[kind]
@@ -89,6 +91,35 @@ def turned(network: Network, case: PlanningCase, links: Iterable[str], near: int
             active = set(network.active(kind).names)
             found += [n for n, s in zip(t.names, swap, strict=True) if s and n in active]
     return network, found
+
+
+def _machines(network: Network, case: PlanningCase, link: str) -> list[str]:
+    """Return the stations and regulators of a trunk line in the order of uses.csv, from its near hub on."""
+    used = [n for u in case.uses if u.planned == link for n in u.elements]
+    return [n for n in used if n in network and network.kind_of(n) in ("compressors", "control_valves")]
+
+
+def meetings(network: Network, case: PlanningCase, links: Iterable[str]) -> list[int]:
+    """Return before which of their stations gas of both ends of some trunk lines may meet, the farthest first.
+
+    That is where something leaves between two stations; elsewhere the flow would have to be none. 0 = nowhere: all
+    gas on the way comes from the far hub.
+    """
+    touching: dict[str, int] = {}
+    for kind in (*BRANCHES, "offtakes", "supplies"):
+        t = network.active(kind)
+        for column in ("from_node", "to_node", "node"):
+            for node in t[column] if column in t.columns else ():
+                touching[str(node)] = touching.get(str(node), 0) + 1
+    found = {0}
+    for link in links:
+        mine = _machines(network, case, link)
+        for k in range(1, len(mine)):
+            one, two = network[network.kind_of(mine[k - 1])], network[network.kind_of(mine[k])]
+            ends = str(one["to_node"][one.row(mine[k - 1])]), str(two["from_node"][two.row(mine[k])])
+            if ends[0] != ends[1] and any(touching.get(n, 0) > 2 for n in ends):  # more than a station and a pipe
+                found.add(k)
+    return sorted(found, reverse=True)
 
 
 def waiting(problem: Problem, at: Decisions, y: int) -> list[str]:

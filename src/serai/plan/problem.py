@@ -124,9 +124,7 @@ class Problem:
         found = np.zeros((len(self.case.hubs), len(self.years)))
         for f in self.case.fields:
             found[self.case.hubs.index(f.hub)] += f.capacity * (1.0 - f.decline) ** past
-        for s in self.case.stranded:
-            found[self.case.hubs.index(s.hub), self.years == s.year] -= s.volume
-        return found.clip(min=0.0)
+        return found
 
     def adds(self, kind: str) -> Floats:
         """Return what each project adds to each hub (`fields`), link or corridor, (n, P) [bcm/y]."""

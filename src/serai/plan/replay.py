@@ -5,7 +5,8 @@ The plan knows transport: so much from hub to hub. The network knows pressures. 
 what stands, the day of largest flow among the plan's futures is laid on it, and a dispatch looks for outputs of fields,
 stations and regulators that deliver as much of the exports as the exact laws and all limits allow, homes in full. Where
 that is less than the plan sells, the plan is refused; the limit with the largest multiplier is the element that cannot
-carry it. It names the corridor or trunk line whose capacity in the plan has to fall: a cut, and the plan is made anew.
+carry it. It names what has to fall in the plan, a cut, and the plan is made anew: the capacity of the corridor or trunk
+line that uses the element, else the share of each corridor that lacks in that year, in winter or out of it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,19 @@ from serai.dispatch.sequence import Task, sequence
 from serai.errors import SeraiError
 from serai.known import Known
 from serai.network import read
-from serai.plan.expansion import BCM, Day, checked, day_knowns, expanded, hubs_of, planned_of, turned, waiting
+from serai.plan.case import Derated
+from serai.plan.expansion import (
+    BCM,
+    Day,
+    checked,
+    day_knowns,
+    expanded,
+    hubs_of,
+    meetings,
+    planned_of,
+    turned,
+    waiting,
+)
 from serai.plan.montecarlo import operate, rule_of
 from serai.plan.value import standing
 from serai.simulate.steady import steady
@@ -46,8 +59,8 @@ CHOSEN = ("stations", "control valves", "pressures")
 SECONDS = 20.0  # for one day
 STARTS = (0.3, 0.6, 0.0)  # shares of the exports from which the search begins, in turn
 SHORT = 2e-3  # of the exports asked: less than this lacking is carried
-NEAR = (1, 0, 2, 4)  # stations at the near end of a line that runs backwards that are left as they are, in turn
-ALL_OPEN = 0.999  # share of a corridor: below it something is stopped
+SPARE = 0.01  # of what was carried: what a cut leaves free, so that the next plan is not refused for a hair
+ALL_OPEN = 0.999  # share of a corridor, of what it has in other futures: below it something is stopped
 TERMINAL = ("delivered", "withdrawal", "supplied")
 UNITS = {"pressure": ("bara", 1e-5), "inlet_pressure": ("bara", 1e-5), "outlet_pressure": ("bara", 1e-5),
          "power": ("MW", 1e-6), "flow": ("kg/s", 1.0), "supplied": ("kg/s", -1.0), "ratio": ("", 1.0)}  # fmt: skip
@@ -84,6 +97,7 @@ class Cut:
 
     asked    what the plan sent over it on the worst day;  built = projects that stood then and add to it
     element  that cannot carry it, in which year
+    derated  where the element is shared with others: the corridor is cut in that year and kind of season alone
     """
 
     planned: str
@@ -92,14 +106,22 @@ class Cut:
     element: str
     year: int
     built: tuple[str, ...] = ()
+    derated: Derated | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What is cut."""
+        d = self.derated
+        return (self.planned, d.year, d.winter) if d else (self.planned,)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What the exact laws say of a plan: one trial a year and season, and the cuts of those refused."""
+    """What the exact laws say of a plan: one trial a year and season with its day, and the cuts of those refused."""
 
     trials: tuple[Trial, ...]
     cuts: tuple[Cut, ...] = ()
+    days: tuple[Day, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -125,12 +147,14 @@ def replay(
     *,
     years: Sequence[int] = (),
     seasons: Sequence[str] = (),
+    before: Replay | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Replay:
     """Run each year's days of largest flow through the exact laws on the expanded network.
 
     network  the plan's case as a network; None = read it
     years    calendar years, none given = all;  seasons = by name, none given = the first winter and the first other one
+    before   a replay of the same builds: days that were carried and are the same now are not solved again
 
     Raises UnknownName where the planning tables name what the network does not have.
     """
@@ -139,19 +163,23 @@ def replay(
     checked(network, case)
     stage = Stage(plan, network, operate(plan.problem, rule_of(plan)))
     wanted = [y for y, year in enumerate(plan.problem.years) if not years or int(year) in years]
+    done = {(t.year, t.season): (t, d) for t, d in zip(before.trials, before.days, strict=True)} if before else {}
     trials: list[Trial] = []
-    cuts: dict[str, Cut] = {}
+    days: list[Day] = []
+    cuts: dict[tuple[Any, ...], Cut] = {}
     for k, y in enumerate(wanted):
         for q in _seasons(case, seasons):
             day = stage.busiest(y, q)
-            trial = stage.run(y, q, day)
+            same, was = done.get((int(plan.problem.years[y]), case.settings.seasons[q].name), (None, None))
+            trial = same if same and was and same.carried and was.same(day) else stage.run(y, q, day)
             trials.append(trial)
+            days.append(day)
             for cut in stage.cuts(y, day, trial):
-                if cut.planned not in cuts or cut.carried < cuts[cut.planned].carried:
-                    cuts[cut.planned] = cut
+                if cut.key not in cuts or cut.carried < cuts[cut.key].carried:
+                    cuts[cut.key] = cut
         if progress is not None:
             progress((k + 1) / len(wanted))
-    return Replay(tuple(trials), tuple(cuts.values()))
+    return Replay(tuple(trials), tuple(cuts.values()), tuple(days))
 
 
 def with_cuts(case: PlanningCase, cuts: Sequence[Cut]) -> PlanningCase:
@@ -159,7 +187,7 @@ def with_cuts(case: PlanningCase, cuts: Sequence[Cut]) -> PlanningCase:
 
     A project that had not been built keeps its capacity: what it does to the network has not been tried.
     """
-    rows = {c.planned: c for c in cuts}
+    rows = {c.planned: c for c in cuts if c.derated is None}
 
     def less(row: Corridor | Link) -> Any:
         return replace(row, capacity=min(row.capacity, rows[row.name].carried)) if row.name in rows else row
@@ -172,7 +200,8 @@ def with_cuts(case: PlanningCase, cuts: Sequence[Cut]) -> PlanningCase:
         else p
         for p in case.projects
     )
-    return replace(case, corridors=corridors, links=links, projects=projects)
+    shares = (c.derated for c in cuts if c.derated is not None)
+    return replace(case, corridors=corridors, links=links, projects=projects, derated=(*case.derated, *shares))
 
 
 def _seasons(case: PlanningCase, names: Sequence[str]) -> list[int]:
@@ -193,6 +222,7 @@ class Stage:
         names = sorted(network.days, key=lambda d: network.days[d].air_temperature)
         days = {True: names[0], False: names[len(names) // 2]} if names else {}
         self.days = {winter: self._day(days.get(winter)) for winter in (True, False)}
+        self.met: dict[bool, int] = {}  # in winter or not: where gas of both ends of a line met last, and was carried
 
     def _day(self, name: str | None) -> tuple[Network, dict[str, float]]:
         """Return the network on a day, and what plants burn on it by hub [kg/s]."""
@@ -211,7 +241,8 @@ class Stage:
         """
         p = self.plan.problem
         whole = self.sold.by_corridor[:, :, y, q].sum(axis=0)
-        calm = (p.scenarios.available[:, :, y, q] > ALL_OPEN).all(axis=0)
+        open_ = p.scenarios.available[:, :, y, q]
+        calm = (open_ >= ALL_OPEN * open_.max(axis=1, keepdims=True)).all(axis=0)
         s, days = int(np.argmax(np.where(calm, whole, -1.0) if calm.any() else whole)), p.days[q]
         flows = (self.sold.by_corridor[:, s, y, q], self.sold.produced[:, s, y, q], p.scenarios.home[:, s, y, q])
         return Day(*(v / days for v in flows))
@@ -219,18 +250,24 @@ class Stage:
     def run(self, y: int, q: int, day: Day) -> Trial:
         """Deliver as much of a day's exports as the laws and limits allow.
 
-        Lines that run backwards have their stations turned, from the far end up to where that carries most.
+        Lines that run backwards have their stations turned, from the far end up to where that carries most: where gas
+        of both ends may meet, last year's place first, or all stations as they are.
         """
-        back = self._reversed(day)
-        best = self._run(y, q, day, back, NEAR[0])
-        for near in NEAR[1:] if back else ():
-            if best.carried:
-                break
-            other = self._run(y, q, day, back, near)
-            best = other if other.delivered > best.delivered else best
-        return best
+        back, winter = self._reversed(day), self.plan.problem.case.settings.seasons[q].winter
+        if not back:
+            return self._run(y, q, day, (), 0)
+        places = meetings(self.network, self.plan.problem.case, back)
+        best: Trial | None = None
+        for near in dict.fromkeys([self.met.get(winter, places[0]), *places]):
+            trial = self._run(y, q, day, back, near)
+            if trial.carried:
+                self.met[winter] = near
+                return trial
+            best = trial if best is None or trial.delivered > best.delivered else best
+        trial = self._run(y, q, day, (), 0)
+        return trial if best is None or trial.carried or trial.delivered > best.delivered else best
 
-    def _run(self, y: int, q: int, day: Day, back: list[str], near: int) -> Trial:
+    def _run(self, y: int, q: int, day: Day, back: Sequence[str], near: int) -> Trial:
         p, at = self.plan.problem, self.plan.solved.decisions
         season = p.case.settings.seasons[q]
         base, plants = self.days[season.winter]
@@ -293,29 +330,43 @@ class Stage:
     # -------------------------------------------------------------------------------------------------------- cuts
 
     def cuts(self, y: int, day: Day, trial: Trial) -> list[Cut]:
-        """Return what a refused trial teaches: the trunk line that uses the element, else each corridor that lacks."""
+        """Return what a refused trial teaches: what has to fall, and to how much.
+
+        The trunk line that uses the element, where all that lacks lies beyond it; each corridor that lacks and uses
+        it. Where none does, it is shared: then each corridor that lacks has less in that year and kind of season.
+        """
         case = self.plan.problem.case
         if trial.carried or not trial.short:
             return []
         links = {x.name: x for x in case.links}
-        used = [n for n in planned_of(case, self.network, trial.element) if n in links]
+        users = planned_of(case, self.network, trial.element)
+        used = [n for n in users if n in links]
         far = {c.name for c in case.corridors for n in used if c.hub == links[n].to_hub}
-        short = {n: v for n, v in trial.short if v > SHORT * max(1.0, trial.asked)}
-        found = []
+        short = {n: v for n, v in trial.short if v > SHORT * max(1.0, trial.asked)} or dict(trial.short)
         if used and set(short) <= far:
             through = self._through(links[used[0]], day)
-            found.append(self._cut(used[0], through - sum(short.values()), through, trial, y))
-        else:
-            flow = {c.name: float(f) for c, f in zip(case.corridors, day.corridors, strict=True)}
-            found += [self._cut(n, flow[n] - v, flow[n], trial, y) for n, v in short.items()]
-        return found
+            return [self._cut(used[0], through - sum(short.values()), through, trial, y)]
+        flow = {c.name: float(f) for c, f in zip(case.corridors, day.corridors, strict=True)}
+        own = [n for n in short if n in users] or list(short)
+        found = [self._cut(n, flow[n] - short[n], flow[n], trial, y) for n in own]
+        return found if set(own) & set(users) else [self._derated(c, trial, y) for c in found]
+
+    def _derated(self, cut: Cut, trial: Trial, y: int) -> Cut:
+        """Return a cut for the year and kind of season of a trial alone."""
+        p = self.plan.problem
+        i = next(k for k, c in enumerate(p.case.corridors) if c.name == cut.planned)
+        winter = next(s.winter for s in p.case.settings.seasons if s.name == trial.season)
+        q = next(k for k, s in enumerate(p.case.settings.seasons) if s.winter == winter)
+        could = float(self.plan.solved.decisions.booked[i, y] * p.scenarios.available[i, :, y, q].max())
+        share = min(1.0, cut.carried / could) if could > 0.0 else 1.0
+        return replace(cut, derated=Derated(cut.planned, trial.year, winter, share))
 
     def _cut(self, planned: str, carried: float, asked: float, trial: Trial, y: int) -> Cut:
         stands = standing(self.plan.problem, self.plan.solved.decisions.x)[:, y] > 0.5
         built = tuple(
             p.name for p, s in zip(self.plan.problem.case.projects, stands, strict=True) if s and p.adds_to == planned
         )
-        return Cut(planned, max(0.0, carried), asked, trial.element, trial.year, built)
+        return Cut(planned, max(0.0, (1.0 - SPARE) * carried), asked, trial.element, trial.year, built)
 
     def _through(self, link: Link, day: Day) -> float:
         """Return what a day sends over a trunk line, by the balance of its far hub [bcm/y]."""

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from serai.plan.case import Contract, Cut, PlanningCase
+    from serai.plan.case import Contract, Cut, Derated, PlanningCase
 
     Floats = NDArray[np.float64]
 
@@ -83,7 +85,7 @@ def draw(case: PlanningCase, count: int = 100, *, seed: int = 1) -> Scenarios:
         nominated,
         np.array([p[0] for p in paths]).reshape(-1, n, years),
         np.array([p[1] for p in paths]).reshape(-1, n, years),
-        _available(rng, case, n),
+        _available(rng, case, n) * usable(case, case.derated),
         _home(rng, case, n, q),
     )
 
@@ -103,9 +105,19 @@ def expected(case: PlanningCase) -> Scenarios:
         nominated,
         np.array([p[0] for p in paths]).reshape(sizes),
         np.array([p[1] for p in paths]).reshape(sizes),
-        np.ones((len(case.corridors), 1, years, q)),
+        usable(case, case.derated),
         _home(None, case, 1, q),
     )
+
+
+def usable(case: PlanningCase, rows: Sequence[Derated]) -> Floats:
+    """Return the share of each corridor that rows of a replay leave, (n_corridor, 1, Y, Q); rows of one multiply."""
+    s, names = case.settings, [c.name for c in case.corridors]
+    found = np.ones((len(names), 1, s.years, len(s.seasons)))
+    winter = np.array([season.winter for season in s.seasons])
+    for row in rows:
+        found[names.index(row.corridor), 0, row.year - s.first_year, winter == row.winter] *= row.share
+    return found
 
 
 def _reverting(rng: np.random.Generator, n: int, years: int, sigma: float, pull: float) -> Floats:
