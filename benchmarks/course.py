@@ -11,6 +11,7 @@ Exit status 1 when a bar is missed.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -20,7 +21,8 @@ import numpy as np
 
 import serai as sr
 from serai import field
-from serai.diagnose.course import Course, learn
+from serai.diagnose.course import Course
+from serai.diagnose.teach import learn
 from serai.field import read_scenario
 
 DAY, LEARNED = 86400.0, 2
@@ -48,6 +50,16 @@ def third_day(net, name, seed, days=1):
         leaks=later(s.leaks), thefts=later(s.thefts), meter_faults=later(s.meter_faults), statuses=later(s.statuses),
         forgeries=later(s.forgeries), silences=later(s.silences),
     )  # fmt: skip
+
+
+class Clean:
+    """The first days of a recording, with what is shown then."""
+
+    def __init__(self, recording):
+        self.start, self.shown, self._of = recording.start, recording.shown, recording
+
+    def __iter__(self):
+        return itertools.islice(iter(self._of), LEARNED * 1440)
 
 
 def follow(net, recording, lesson):
@@ -124,8 +136,7 @@ def main():
     days = 1 if arguments.short else arguments.clean_days
     clean = field.readings(net, third_day(net, "clean", arguments.seed, days), scan=60.0)
     net = clean.network
-    quiet = [b for k, b in enumerate(clean) if k < LEARNED * 1440]
-    lesson = learn(net, quiet, hour=0.0, shown=clean.shown(0.0))
+    lesson = learn(net, Clean(clean), hour=0.0, shown=clean.shown(0.0))
     for name in ["leak_2_percent"] if arguments.short else list(KINDS):
         recording = field.readings(net, third_day(net, name, arguments.seed), scan=60.0)
         course, told, _ = follow(net, recording, lesson)

@@ -89,12 +89,13 @@ def _of_one_scan(network: Network, readings: Path, hour: float | None, kept: flo
 def _over_time(
     network: Network, readings: Path, taught: tuple[Path | None, Path | None], asked: dict[str, Any]
 ) -> History:
-    from serai.diagnose.course import learn as learned
     from serai.diagnose.course import over_time
+    from serai.diagnose.lesson import OWN
     from serai.diagnose.series import read_series
+    from serai.diagnose.teach import learn as learned
 
     clean, lesson = taught
-    known: Any = lesson
+    known: Any = OWN if lesson is None else lesson
     if clean is not None:
         known = learned(network, read_series(network, clean), hour=asked["hour"])
         if lesson is not None:

@@ -8,11 +8,12 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from serai.diagnose.course import Course, History, learn
+from serai.diagnose.course import Course, History
 from serai.diagnose.departures import Departure
 from serai.diagnose.hypotheses import Hypotheses, hypotheses
 from serai.diagnose.incident import Incident
 from serai.diagnose.scan import Diagnosis, Fault, Suspect
+from serai.diagnose.teach import learn
 from serai.diagnose.whole import diagnose
 
 __all__ = [

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import zlib
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from serai.diagnose.daily import Accounts, Sheet
 from serai.diagnose.incident import Incident, Ledger
 from serai.diagnose.instant import STANDS, instant, meters, standing, start
 from serai.diagnose.leaks import SETTLED, Finding, Watch
-from serai.diagnose.lesson import WINDOWS, Spreads, Taught, gas_limits, read_lesson
+from serai.diagnose.lesson import OWN, WINDOWS, Learning, Taught, own_lesson, read_lesson
 from serai.diagnose.minutes import SCAN, Minutes
 from serai.diagnose.replays import Replays
 from serai.diagnose.scan import Diagnosis, Fault, diagnose
@@ -41,12 +41,12 @@ from serai.telemetry.readings import Readings
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from serai.diagnose.departures import Departure
-    from serai.diagnose.sequential import Limits
+    from serai.estimate.meters import Meter
     from serai.network import Network
     from serai.simulate.labelled import Result
 
@@ -61,7 +61,9 @@ CLEAR = 10.0  # sigmas from zero beyond which the ratio of two readings of a met
 KEPT = 0.005  # share to which a set-point of a station is kept
 WORK = ("power", "fuel", "drive_power")  # of a station, which its laws tell ...
 STATION = 0.02  # ... but for so much (share): the gas and its temperature are not quite those of the case
-RAMP = 5  # scans in which what was ordered comes true, and nothing is told of one scan by itself
+RAMP = 5  # scans in which what was ordered comes true: readings of the element, of before or after, tell nothing
+KNOWN = 30  # scans of a meter from which on its offset is known, so that its scores may spread by its noise alone
+ENDS = ("from_node", "to_node", "from_bus", "to_bus", "node", "gas_node", "bus", "generator")
 COMMANDS = ("outlet_pressure", "inlet_pressure", "ratio")
 UNITS = {"pressure": "Pa", "mass flow": "kg/s", "power": "W", "reactive power": "var", "per unit": "pu", "angle": "rad"}
 OF_KIND = {"leak": "kg/s", "power loss": "W", "branch open": "of it", "branch closed": "of it", "valve open": "kg/s"}
@@ -73,20 +75,19 @@ class Course:
     network   what exists, on its day; hour the local hour at which it begins
     shown     Knowns that are taken as given (set-points, positions); not given = the case's own. `shows` changes them
     kept      share to which set-points of stations must be kept; None = they are not tested
-    lesson    of clean days (`learn`), or its file; without one limits are those of theory, which are wide
+    lesson    of clean days (`learn`), or its file; not given = the one that comes with the case, where it fits; None =
+              limits of theory, which are wide
     budget    false alarms a month, all tests together
-    settled   scans of a minute before gas in motion is judged; None = a day, or what the lesson has already seen
+    settled   scans of a minute before gas in motion is judged; None = what the lesson says, a day without one
     """
 
     def __init__(
         self, network: Network, *, hour: float | None = None, shown: Iterable[Known] | None = None,
-        kept: float | None = KEPT, lesson: Taught | str | os.PathLike[str] | None = None, budget: float = BUDGET,
+        kept: float | None = KEPT, lesson: Taught | str | os.PathLike[str] | None = OWN, budget: float = BUDGET,
         settled: int | None = None,
     ) -> None:  # fmt: skip
-        taught = lesson if isinstance(lesson, Taught) or lesson is None else read_lesson(lesson)
-        if taught is not None and taught.case != network.name:
-            msg = f"the lesson is of {taught.case}, not of {network.name}"
-            raise SeraiError(msg)
+        self.notes: list[str] = []
+        taught = self._taught(network, lesson)
         self.network, self.kept, self.budget = network, kept, budget
         self.tags = Tags(network)
         self.minutes = Minutes(self.tags)
@@ -95,17 +96,32 @@ class Course:
         self.replays = Replays(len(self.tags.meters), budget / 10.0 * SCAN / MONTH / max(1, len(self.tags.meters)))
         self.last: Diagnosis | None = None
         self.learning: Learning | None = None
-        self.notes: list[str] = []
         self.shown = list(network.knowns(hour) if shown is None else shown)
         self.begun, self._pressures, flows = _usual(network, self.shown, hour, self.notes)
         self.spread = ({}, {}) if taught is None else taught.spread
         self._lay_scan()
+        self._anew = False  # whether the watch forgets what it saw before it settled
         self.watch = self._watch(flows, taught, settled)
         self.accounts = Accounts(network, self.tags, self.watch)
         if taught is not None and taught.state:
             self._take_up(taught, settled)
 
     # ------------------------------------------------------------------------------------------------------- laid out
+
+    def _taught(self, network: Network, lesson: Taught | str | os.PathLike[str] | None) -> Taught | None:
+        """Return the lesson that is asked for; one of another day is left aside, one of another case is an error."""
+        if lesson is OWN:
+            lesson = own_lesson(network)
+        taught = lesson if isinstance(lesson, Taught) or lesson is None else read_lesson(lesson)
+        if taught is None:
+            return None
+        if taught.case != network.name:
+            msg = f"the lesson is of {taught.case}, not of {network.name}"
+            raise SeraiError(msg)
+        if taught.day and taught.day != network.day:
+            self.notes.append(f"the lesson is left aside: it is of the day {taught.day!r}, not of {network.day!r}")
+            return None
+        return taught
 
     def _lay_scan(self) -> None:
         self.bare = instant(self.network)
@@ -117,8 +133,10 @@ class Course:
         self.ring = np.full((max(WINDOWS), n), np.nan)
         self.memory = Memory.of(n)
         self._own = own
-        at_station = [m.where in self.bare["compressors"] and m.quantity in WORK for m in own]
-        self._doubt = np.where(at_station, STATION, 0.0)
+        self._varies = np.array([m.where in self.bare["compressors"] for m in own])
+        self._doubt = np.where(self._varies & [m.quantity in WORK for m in own], STATION, 0.0)
+        self._spreads: dict[tuple[int, bytes], Mapping[tuple[str, str], float]] = {}
+        self._mine: dict[str, NDArray[np.bool_]] = {}
         self._orders: dict[tuple[str, str], float] = {}
         self._changed: dict[str, int] = {}
         self._before = -1
@@ -146,9 +164,15 @@ class Course:
         new = {k for k, v in now.items() if abs(v - self._orders.get(k, np.inf)) > TELLING * abs(v)}
         for _, where in gone | new if self._orders else ():
             self._changed[where] = self._before
-            mine = np.array([m.where == where for m in self._own])
+            mine = self._meters_of(where)
             self.offset[mine], self.heard[mine] = 0.0, 0.0
         self._orders = {k: v if k in new else self._orders[k] for k, v in now.items()}
+
+    def _meters_of(self, where: str) -> NDArray[np.bool_]:
+        """Tell which meters (n_meter,) are those of an element."""
+        if where not in self._mine:
+            self._mine[where] = np.array([m.where == where for m in self._own])
+        return self._mine[where]
 
     def _watch(self, flows: dict[tuple[str, str], float], taught: Taught | None, settled: int | None) -> Watch | None:
         if not len(self.network.active("pipes")) or not self._pressures:
@@ -162,11 +186,14 @@ class Course:
         if not moving.tags:
             self.notes.append("gas in motion is not watched: no meters of flow or pressure")
             return None
-        same = taught is not None and taught.gas is not None and taught.tags == moving.tags
-        if taught is not None and not same:
-            self.notes.append("the lesson's limits of gas are of other meters: those of theory are taken")
-        limits = taught.gas if same and taught is not None else None
-        return Watch(moving, limits, budget=self.budget / 2.0, settled=SETTLED if settled is None else settled)
+        if taught is not None and (taught.gas is None or taught.tags != moving.tags):
+            self.notes.append("the lesson is left aside: it is of other meters of gas")
+            taught, self.spread = None, ({}, {})
+        if taught is None:
+            return Watch(moving, budget=self.budget / 2.0, settled=SETTLED if settled is None else settled)
+        self._anew = not taught.state
+        rest = SETTLED if taught.state else taught.settled
+        return Watch(moving, taught.gas, budget=self.budget / 2.0, settled=rest if settled is None else settled)
 
     # ----------------------------------------------------------------------------------------------------------- scans
 
@@ -257,6 +284,8 @@ class Course:
         if missed > GAP:
             self.counts.add("gap")
             watch.rest_again()
+        if self._anew and watch.memory.count == watch.settled:
+            watch.rest_again(0)
         silent = np.full(len(watch.moving.tags), np.nan)
         for _ in range(missed if missed <= GAP else 0):
             watch.values(silent)
@@ -284,15 +313,14 @@ class Course:
         if not (self._place >= 0).any():  # nothing but pipes
             return
         z = np.where(self._place >= 0, values[self._place], np.nan)
+        moving = self._moving()
+        z[moving] = np.nan
         self.ring = np.vstack([self.ring[1:], z])
-        sigma = np.full(len(z), np.nan)
-        heard = np.isfinite(z)
-        sigma[heard] = self.tags.sigmas(self._place[heard], z[heard])
-        sigma = np.hypot(sigma, self._doubt * np.nan_to_num(z))
+        self.ring[:, moving] = np.nan  # nor does a mean of before and after
         found: list[Incident] = []
         commands = self._commands()
         for window in range(len(WINDOWS)):
-            d = self._one(window, sigma, time, commands if window == 0 else [])
+            d = self._one(window, time, commands if window == 0 else [])
             if d is None:
                 continue
             if not d.estimate.converged:
@@ -304,25 +332,42 @@ class Course:
                 self.last = d
             new = [] if self.learning is not None else self._of_scan(d, window, time)
             found = [x for x in found if not any(y.alike(x) for y in new)] + new if window else new
-        if not any(self._fresh(where) for where in self._changed):
-            self.ledger.take("scan", found)
-        quiet = not found and not any(x.source == "scan" for x in self.ledger.open)
+        self.ledger.take("scan", found)
         if self.last is not None:
-            self._learn_offsets(self.last, quiet=quiet or self.learning is not None)
+            open_now = [x for x in self.ledger.open if x.source == "scan"]
+            self._learn_offsets(self.last, [] if self.learning is not None else [*found, *open_now])
 
-    def _one(self, window: int, sigma: Floats, time: float, commands: Sequence[Known]) -> Diagnosis | None:
-        """Return the diagnosis of the mean of the last scans, offsets taken off; None while there are too few."""
+    def _sigmas(self, values: Floats) -> Floats:
+        """Return the standard deviations of readings (n_meter,), nan where there is none."""
+        sigma = np.full(len(values), np.nan)
+        heard = np.isfinite(values)
+        sigma[heard] = self.tags.sigmas(self._place[heard], values[heard])
+        return np.asarray(np.hypot(sigma, self._doubt * np.nan_to_num(values)))
+
+    def _one(self, window: int, time: float, commands: Sequence[Known]) -> Diagnosis | None:
+        """Return the diagnosis of the mean of the last scans, offsets taken off; None while there are too few.
+
+        The laws hold for every scan, for their mean but to first order: where a reading moves by s within the window,
+        a product that it is a factor of is off by up to the share (s / mean)^2, which joins its sigma.
+        """
         length = WINDOWS[window]
         rows = self.ring[-length:]
         there = np.isfinite(rows).sum(0)
-        fit = (there >= (length + 1) // 2) & np.isfinite(sigma) & (sigma > 0.0)
+        mean = np.where(there >= (length + 1) // 2, np.nansum(rows, axis=0) / np.maximum(there, 1), np.nan)
+        mean[~np.isfinite(rows[-1])] = np.nan
+        sigma = self._sigmas(mean)
+        fit = np.isfinite(sigma) & (sigma > 0.0)
         if not fit.any() or (length > 1 and self.counts["scans"] < length):
             return None
-        mean = np.nansum(rows, axis=0) / np.maximum(there, 1) - np.nan_to_num(sigma) * self.offset
+        mean = mean - np.nan_to_num(sigma) * self.offset
+        if length > 1:
+            moved = np.sqrt(np.nansum((rows - np.nansum(rows, axis=0) / np.maximum(there, 1)) ** 2, axis=0)
+                            / np.maximum(there, 1))  # fmt: skip
+            sigma = np.hypot(sigma, moved * np.minimum(1.0, moved / np.maximum(np.abs(mean), 1e-300)))
         which = np.flatnonzero(fit)
         scan = Given([self._own[k] for k in which], mean[which].tolist(), sigma[which].tolist(), [time] * len(which))
         alarms = self.budget / 2.0 * SCAN / MONTH / len(WINDOWS)
-        spread = {} if self.learning is not None else self.spread[window]
+        spread = {} if self.learning is not None else self._spread_now(window)
         estimator = self.estimator if window == 0 else copy(self.estimator)
         return diagnose(self.bare, scan, commands=commands, alarms=alarms, estimator=estimator, spread=spread)
 
@@ -338,15 +383,48 @@ class Course:
         """Tell whether an element was ordered or shown otherwise only just now."""
         return self._before - self._changed.get(where, self._before - RAMP) < RAMP
 
-    def _learn_offsets(self, d: Diagnosis, *, quiet: bool) -> None:
+    def _moving(self) -> NDArray[np.bool_]:
+        """Tell which meters (n_meter,) are of elements that were ordered or shown otherwise only just now."""
+        self._changed = {w: k for w, k in self._changed.items() if self._fresh(w)}
+        found = np.zeros(len(self._own), bool)
+        for where in self._changed:
+            found |= self._meters_of(where)
+        return found
+
+    def _spread_now(self, window: int) -> Mapping[tuple[str, str], float]:
+        """Return the spreads that hold now: below 1, of noise alone, only where the offsets of meters are known.
+
+        Those of a compressor station never are: its laws are off by another share at every working point.
+        """
+        taught = self.spread[window]
+        if not taught:
+            return taught
+        unsure = ((self.heard < KNOWN) | self._varies) & (self._place >= 0)
+        key = (window, unsure.tobytes())
+        if key not in self._spreads:
+            names = {n for k in np.flatnonzero(unsure) for n in self._near(self._own[k])}
+            self._spreads = {k: v for k, v in self._spreads.items() if k[0] != window}
+            self._spreads[key] = {k: max(1.0, v) if k[1] in names else v for k, v in taught.items()}
+        return self._spreads[key]
+
+    def _near(self, meter: Meter) -> tuple[str, ...]:
+        """Return what a meter speaks of: itself, its element and the nodes or buses at its ends."""
+        kind = self.bare.kind_of(meter.where)
+        t = self.bare[kind]
+        k = t.row(meter.where)
+        return (meter.name, meter.where, *(str(t[c][k]) for c in ENDS if c in t.columns))
+
+    def _learn_offsets(self, d: Diagnosis, wrong: Sequence[Incident]) -> None:
         """Move the offset of each meter by its residual: the mean at first, later with a memory of a day.
 
-        While something is wrong only those meters learn whose element has just changed.
+        While something is wrong only those meters learn that are new, and nobody's suspects.
         """
         e = d.estimate
         told = e.used & np.isfinite(e.residuals)
-        if not quiet:
-            told &= np.array([self._fresh(m.where) for m in self._own])
+        if wrong:
+            accused = {name for x in wrong for name in x.where}
+            told &= self.heard < KNOWN
+            told &= np.array([accused.isdisjoint((m.name, m.where)) for m in self._own])
         self.heard = self.heard + told
         share = 1.0 / np.clip(self.heard, 1.0, DAY)
         moved = np.where(told, np.nan_to_num(e.residuals) / np.where(told, e.sigmas, 1.0), 0.0)
@@ -364,7 +442,7 @@ class Course:
         for kind, name in list(suspects):
             if kind == "efficiency" and name in plants:
                 suspects.append(("forged", f"power of {plants['generator'][plants.row(name)]}"))
-        spread = max((self.spread[window].get((s.kind, s.where), 1.0) for s in f.suspects[:1]), default=1.0)
+        spread = self._spread_now(window).get((f.suspects[0].kind, f.suspects[0].where), 1.0)
         return Incident(
             suspects[0][0], tuple(suspects), "scan", began, time, f.size, f.sigma, self._unit(f), abs(f.score) / spread,
             d.limit, f.false_alarm * MONTH / SCAN, f.least, order=f.order,
@@ -472,43 +550,6 @@ def unpacked(value: Any) -> Any:
         return value
     raw = zlib.decompress(base64.b64decode(value["data"]))
     return np.frombuffer(raw, np.dtype(value["type"])).reshape(value["shape"]).copy()
-
-
-# ----------------------------------------------------------------------------------------------------------- learning
-
-
-@dataclass
-class Learning:
-    """What is gathered of clean days: whitened innovations of the watch, statistics of the scans."""
-
-    y: list[NDArray[np.float32]] = field(default_factory=list)
-    spreads: Spreads = field(default_factory=Spreads)
-
-
-def learn(network: Network, readings: Iterable[Readings], **asked: Any) -> Taught:
-    """Return what clean days teach: limits of all tests, offsets of all meters, the state at their end.
-
-    readings  batches in their order, of days on which nothing was wrong: a day at least, better a week
-    asked     what `Course` takes besides
-
-    SeraiError when they are too short.
-    """
-    course = Course(network, **asked)
-    course.learning = Learning()
-    for batch in readings:
-        course.scan(batch)
-    course.rest()
-    scans = course.counts["scans"]
-    if scans < 360:
-        msg = f"{scans} clean scans teach too little: give six hours at least, better a week"
-        raise SeraiError(msg)
-    gas: Limits | None = None
-    tags: tuple[str, ...] = ()
-    if course.watch is not None:
-        y = np.asarray(course.learning.y, np.float64)
-        gas, tags = gas_limits(course.watch.signatures, y, min(SETTLED, len(y) // 2)), course.watch.moving.tags
-    return Taught(network.name, scans * SCAN / 86400.0, gas, tags, course.learning.spreads.spread(),
-                  course.save(replays=False))  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------- a time series

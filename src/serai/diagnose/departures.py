@@ -11,12 +11,14 @@ from scipy.stats import norm
 
 from serai.errors import UnknownName
 from serai.estimate.meters import STATUS, Functions, Meter, readable
+from serai.known import Known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from serai.diagnose.hypotheses import Hypotheses
-    from serai.known import Known
+
+SURE = 3.0  # sigmas within which a device stands at a limit
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,35 @@ def departures(h: Hypotheses, commands: Sequence[Known], alarms: float) -> tuple
     told = np.isfinite(sigma) & (sigma > 0.0)
     z = np.where(told, (held - [c.value for c in plain]) / np.where(told, sigma, 1.0), 0.0)
     chance = np.minimum(1.0, 2.0 * max(1, int(told.sum())) * norm.sf(np.abs(z)))
-    order = [k for k in np.argsort(-np.abs(z)) if chance[k] <= alarms]
+    order = [k for k in np.argsort(-np.abs(z)) if chance[k] <= alarms and not _at_limit(h, plain[k], float(z[k]))]
     return tuple(Departure(plain[k], float(held[k]), float(sigma[k]), float(z[k]), float(chance[k])) for k in order)
+
+
+def _at_limit(h: Hypotheses, command: Known, z: float) -> bool:
+    """Tell whether a set-point is out of reach, so that not to keep it is what the device does by itself.
+
+    A station closes rather than let gas back, and lets it pass where the inlet is high enough: its outlet, or its
+    ratio, is then above what is asked. Below it stays at its largest ratio or power. A regulator closes, or is open
+    with no drop left. These are the modes of `simulate.modes`.
+    """
+    t = h.estimate.network[h.estimate.network.kind_of(command.where)]
+    limits: list[tuple[str, float]] = []
+    if command.quantity != "inlet_pressure" and t.kind in ("compressors", "control_valves"):
+        above = z > 0.0
+        at_rest = ("flow", 0.0) if above or command.quantity == "ratio" else None
+        if t.kind == "compressors":
+            most = [(q, float(t[f"{q}_max"][t.row(command.where)])) for q in ("ratio", "power")]
+            limits = [("ratio", 1.0)] if above else [(q, v) for q, v in most if v > 0.0]
+        else:
+            limits = [] if above else [("pressure_drop", 0.0)]
+        limits += [at_rest] if at_rest else []
+    if not limits:
+        return False
+    known = [Known(q, command.where, v) for q, v in limits if readable(h.estimate.network, q, command.where)]
+    held, sigma = _held(h, known)
+    off = held - [k.value for k in known]
+    top = np.array([not above and k.value > 1.0 for k in known])  # a largest ratio or power is reached from below
+    return bool((np.isfinite(sigma) & (np.where(top, -off, np.abs(off)) < SURE * sigma)).any())
 
 
 def _held(h: Hypotheses, commands: Sequence[Known]) -> tuple[np.ndarray, np.ndarray]:

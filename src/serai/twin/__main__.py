@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from serai.errors import SeraiError
-from serai.network import bundled, read
+from serai.network import read
 from serai.telemetry.ending import cancelled
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def judge(network: Network) -> Judge:
     from serai.diagnose.course import Course  # noqa: PLC0415 - takes seconds to lay out
 
     hour = (time.time() / 3600.0 + network.utc_offset) % 24.0
-    folder = bundled().get(network.name)
-    lesson = None if folder is None else folder / "lesson.json"
-    return Course(network, hour=hour, lesson=lesson if lesson is not None and lesson.exists() else None)
+    return Course(network, hour=hour)
 
 
 if __name__ == "__main__":
