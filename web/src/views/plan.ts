@@ -59,7 +59,7 @@ function flows(p: Told): TemplateResult {
   })}${asTable(told, [t("Market"), ...p.years.map(String)], bands.map((b) => [b.name, ...b.volume]))}`, { quiet: t("{unit} a year · {n} futures", { unit: p.unit, n: p.futures }) });
 }
 function shares(p: Told): TemplateResult {
-  const groups = [...new Set(p.shares.map((s) => s.by))].map((by) => [by, p.shares.filter((s) => s.by === by)] as const), year = p.shares[0]!.year, told = t("Shares and neutrality limits, {year}", { year: String(year) });
+  const groups = [...new Set(p.shares.map((s) => s.by))].map((by) => [by, p.shares.filter((s) => s.by === by)] as const), year = p.shares[0]!.year;
   const most = Math.max(0.6, ...p.shares.map((s) => Math.max(s.plan, s.now ?? 0))) * 1.05;
   return panel(t("Shares and neutrality limits"), html`<table class="fixed"><tbody>${groups.map(([by, list]) => html`<tr><td class="q" style="width:34%">${t(BY[by] ?? by)}</td><td></td><td class="n q" style="width:52px">${year}</td></tr>${list.map((s) => html`<tr><td title=${s.name}>${s.name}</td><td>${figure(`${s.name} ${num(100 * s.plan, 0)} %`, (W, H) => {
     const X = (v: number): number => 2 + (v / most) * (W - 8), m = H / 2;
