@@ -305,7 +305,8 @@ def compared(incident: Incident, built: Path, pictures: Path | None) -> list[dic
         {"work": "Grafana: rank of the leaking line among all by its balance", "figure": rank, "of": len(table),
          "change_kg_s": round(mine["change"], 2), "change_in_spreads": round(mine["change in spreads"], 2),
          "leak_kg_s": round(float(leak.size), 2), "first": table[0]["line"]},
-        *({"work": f"Grafana: rule at {s:g} spreads, its alarms in the {clean:g} h before the leak", "figure": n, "hours_from_leak_to_alarm_of_its_line": None if first is None else round(first, 2)}
+        *({"work": f"Grafana: rule at {s:g} spreads, its alarms in the {clean:g} h before the leak", "figure": n,
+           "hours_from_leak_to_alarm_of_its_line": None if first is None else round(first, 2)}
           for s, (n, first) in fired.items()),
     ]  # fmt: skip
 
