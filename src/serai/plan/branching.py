@@ -37,6 +37,14 @@ class Part:
         (low if up else high)[column] = 1.0 if up else 0.0
         return Part(-bound, number, bound, low, high)
 
+    def settle(self, values: Floats, slope: Floats, spare: float) -> None:
+        """Make the decisions whose other side is not worth it: it costs more than `spare`, by the reduced costs.
+
+        values, slope  of decisions where the part was bounded: the bound falls by at least |slope| a unit moved
+        """
+        self.high[(values <= self.low) & (self.low < self.high) & (-slope > spare)] = 0.0
+        self.low[(values >= self.high) & (self.low < self.high) & (slope > spare)] = 1.0
+
 
 class Tree:
     """Open parts, the best bound first, and what splitting on each decision has cost so far."""
@@ -76,15 +84,20 @@ class Tree:
         free = np.flatnonzero((values > WHOLE) & (values < 1.0 - WHOLE))
         cost = self._expected(free, values)
         unknown = [k for k in np.argsort(-cost) if self.seen[:, free[k]].min() == 0.0][:TRIED]
+        known: dict[tuple[int, bool], float] = {}
         for k in unknown:
             for up in (False, True):
-                side = part.split(int(free[k]), up=up, bound=part.bound, number=0)
-                self.learned(int(free[k]), values[free[k]], up=up, loss=min(part.bound - probe(side), abs(part.bound)))
+                column = int(free[k])
+                found = known[column, up] = probe(part.split(column, up=up, bound=part.bound, number=0))
+                self.learned(column, values[column], up=up, loss=min(part.bound - found, abs(part.bound)))
         cost = self._expected(free, values)
         column = int(free[int(np.argmax(cost))])
         up = bool(values[column] > 0.5)
         self.count += 2
-        sides = [part.split(column, up=u, bound=part.bound, number=self.count + u) for u in (not up, up)]
+        sides = [
+            part.split(column, up=u, bound=min(part.bound, known.get((column, u), inf)), number=self.count + u)
+            for u in (not up, up)
+        ]
         heapq.heappush(self.parts, sides[0])
         return sides[1], (column, float(values[column]), up)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serai.plan.neutrality import dependences, elements
+from serai.plan.neutrality import elements, tightest
 from serai.plan.value import Stress, firm_sales, stresses, trees
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ class Floors:
     @cached_property
     def tests(self) -> list[Stress]:
         """Stops first, then losses of elements."""
-        rule, found = self.neutrality, []
-        if rule.max_loss is not None:
-            found += [Stress("stop", d) for d in dependences(self.problem) if d.dimension in rule.stops]
+        rule = self.neutrality
+        found = [Stress("stop", d) for d, _ in tightest(self.problem, rule.losses)]
         if rule.survive:
             for e in elements(self.problem.case):
                 if e.kind == "corridor":  # homes are served at the hubs: no corridor's loss can touch them

@@ -21,7 +21,7 @@ import highspy
 import numpy as np
 
 from serai.errors import NotConverged, PhysicsRefused
-from serai.plan.neutrality import dependences
+from serai.plan.neutrality import tightest
 from serai.plan.value import Decisions, capacities
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Places:
     def of(cls, p: Problem, rule: Neutrality) -> Places:
         """Number the variables that the problem and its bounds need."""
         n_y, flows = len(p.years), (len(p.ways[0]), len(p.years), len(p.parts))
-        bounded = any(limit < 1.0 for limit in rule.shares.values())
+        bounded = bool(rule.limits)
         late = np.arange(n_y) >= rule.since
         volume = bounded and "volume" in rule.measures
         revenue = (bounded and "revenue" in rule.measures) or rule.max_loss is not None
@@ -96,11 +96,12 @@ class Prices:
 
 @dataclass(frozen=True)
 class Answer:
-    """A solution of the master: decisions, its bound on the objective, the values of all variables."""
+    """A solution of the master: decisions, its bound on the objective, values and reduced costs of all variables."""
 
     decisions: Decisions
     bound: float
     values: Floats
+    slope: Floats
 
 
 class Master:
@@ -203,18 +204,14 @@ class Master:
     def _add_shares(self) -> None:
         """share_b <= alpha sum, on expected volume and revenue of each year, written without a division."""
         p, at, rule = self.problem, self.at, self.neutrality
-        for dependence in dependences(p):
-            limit = rule.shares.get(dependence.dimension)
-            if limit is None or limit >= 1.0:
+        for measure, places in (("volume", at.volume), ("revenue", at.revenue)):
+            if measure not in rule.measures:
                 continue
-            values = dependence.ways - limit
-            for measure, places in (("volume", at.volume), ("revenue", at.revenue)):
-                if measure not in rule.measures:
-                    continue
+            for d, limit in tightest(p, rule.limits, nested=measure == "volume"):
+                values = np.repeat(d.ways - limit, places.shape[2])
                 for y in range(rule.since, len(p.years)):
-                    name = f"{dependence.dimension} {dependence.name}, share of {measure} {p.years[y]}"
-                    n_b = places.shape[2]
-                    self._row(name, places[:, y].ravel(), np.repeat(values, n_b), high=0.0, kind=SHARE)
+                    name = f"{d.dimension} {d.name}, share of {measure} {p.years[y]}"
+                    self._row(name, places[:, y].ravel(), values, high=0.0, kind=SHARE)
 
     def _row(
         self, name: str, columns: Sequence[int] | Ints, values: Sequence[float] | Floats,
@@ -327,17 +324,18 @@ class Master:
         solution = self.highs.getSolution()
         binds = np.abs(np.array(solution.row_dual)) > 0.0
         self.idle = np.where(self.idle < 0, self.idle, np.where(binds, 0, self.idle + 1))
-        return self._answer(np.array(solution.col_value), self.highs.getInfo().objective_function_value)
+        values, slope = np.array(solution.col_value), np.array(solution.col_dual)
+        return self._answer(values, slope, self.highs.getInfo().objective_function_value)
 
     def limit(self, low: Floats, high: Floats) -> None:
         """Hold builds and signatures (`Places.integers`) between bounds."""
         columns = self.at.integers.astype(np.int32)
         self.highs.changeColsBounds(len(columns), columns, low, high)
 
-    def _answer(self, values: Floats, bound: float) -> Answer:
+    def _answer(self, values: Floats, slope: Floats, bound: float) -> Answer:
         p, at = self.problem, self.at
         u = np.ones(len(p.sales))
         u[p.open_contracts] = values[at.u]
         x = np.where(at.x >= 0, values[at.x], 0.0)
         booked = np.where(at.booked >= 0, np.maximum(values[at.booked], 0.0), capacities(p, x)[2])
-        return Answer(Decisions(x, u, booked), bound, values)
+        return Answer(Decisions(x, u, booked), bound, values, slope)

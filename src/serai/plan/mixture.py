@@ -15,10 +15,12 @@ import numpy as np
 
 from serai.errors import NotConverged
 from serai.plan.master import INFINITY, NOTHING, Prices
-from serai.plan.neutrality import dependences
+from serai.plan.neutrality import tightest
 from serai.plan.value import stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from serai.plan.neutrality import Neutrality
@@ -62,14 +64,12 @@ class Mix:
 
         left  revenue that each stop of a dependence leaves, (Y, stops), where it is known already
         """
+        self.asked = asked
         self.policies: list[Policy] = []
         p, rule = asked.problem, asked.neutrality
         self.p, self.risk, self.tail, self.since = p, asked.risk, asked.tail, rule.since
         n_s, n_y = p.scenarios.count, len(p.years)
-        sure = np.einsum("g,gsy,y->s", at.u, p.fixed, p.discount)
-        first = (p.build_cost * at.x).sum() + (p.booking_cost * at.booked).sum()
-        self.constant = float((1.0 - self.risk) * p.scenarios.probability @ sure - first)
-        self._bounds(asked, at, left)
+        self._bounds()
         self.tails = n_s if self.risk > 0.0 else 0  # rows of risk: none where no tail counts
         self.highs = highs = highspy.Highs()  # type: ignore[no-untyped-call] # highspy's constructor has no types
         highs.setOptionValue("output_flag", False)  # noqa: FBT003 - HiGHS's own call
@@ -81,34 +81,54 @@ class Mix:
         bare = np.zeros(n_y, dtype=np.int32)
         highs.addRows(n_y, np.ones(n_y), np.ones(n_y), 0, bare, NOTHING, np.empty(0))
         for s in range(self.tails):
-            highs.addRow(-sure[s], INFINITY, 2, np.array([0, 1 + s], dtype=np.int32), np.array([-1.0, 1.0]))
-        limits = self.limit.ravel()
-        bare = np.zeros(len(limits), dtype=np.int32)
-        highs.addRows(len(limits), np.full(len(limits), -INFINITY), limits, 0, bare, NOTHING, np.empty(0))
+            highs.addRow(0.0, INFINITY, 2, np.array([0, 1 + s], dtype=np.int32), np.array([-1.0, 1.0]))
+        late = max(0, n_y - self.since) * len(self.on_volume)
+        bare = np.zeros(late, dtype=np.int32)
+        highs.addRows(late, np.full(late, -INFINITY), np.zeros(late), 0, bare, NOTHING, np.empty(0))
+        self.move(at, left)
 
-    def _bounds(self, asked: Asked, at: Decisions, left: Floats | None) -> None:
-        """Write bounds as on_volume, on_revenue (K, W) and limits (late years, K)."""
-        p, rule = self.p, asked.neutrality
+    def _bounds(self) -> None:
+        """Write bounds as on_volume, on_revenue (K, W): first those on shares, then those on what a stop leaves."""
+        p, rule = self.p, self.asked.neutrality
         none = np.zeros(len(p.ways[0]))
-        volume, revenue, stops = [], [], []
-        for d in dependences(p):
-            limit = rule.shares.get(d.dimension)
-            if limit is not None and limit < 1.0:
-                for measure in rule.measures:
-                    volume.append(d.ways - limit if measure == "volume" else none)
-                    revenue.append(d.ways - limit if measure == "revenue" else none)
-            if rule.max_loss is not None and d.dimension in rule.stops:
-                stops.append(d)
-        shares, late = len(volume), max(0, len(p.years) - rule.since)
-        volume += [none] * len(stops)
-        revenue += [none + 1.0 - (rule.max_loss or 0.0)] * len(stops)
-        self.shares = shares  # the first kinds of rows; then those of stops
+        volume, revenue = [], []
+        for measure in rule.measures:
+            for d, limit in tightest(p, rule.limits, nested=measure == "volume"):
+                volume.append(d.ways - limit if measure == "volume" else none)
+                revenue.append(d.ways - limit if measure == "revenue" else none)
+        self.shares, self.stops = len(volume), [d for d, _ in tightest(p, rule.losses)]
+        volume += [none] * len(self.stops)
+        revenue += [none + 1.0 - (rule.max_loss or 0.0)] * len(self.stops)
         self.on_volume, self.on_revenue = (np.array(v).reshape(-1, len(none)) for v in (volume, revenue))
-        self.limit = np.zeros((late, len(volume)))
-        if stops:
+
+    def move(self, at: Decisions, left: Floats | None = None) -> None:
+        """Let the policies stand for other decisions: what is signed and built, and what stops leave there."""
+        p, n_y = self.p, len(self.p.years)
+        sure = np.einsum("g,gsy,y->s", at.u, p.fixed, p.discount)
+        first = (p.build_cost * at.x).sum() + (p.booking_cost * at.booked).sum()
+        self.constant = float((1.0 - self.risk) * p.scenarios.probability @ sure - first)
+        self.limit = np.zeros((max(0, n_y - self.since), len(self.on_volume)))
+        if self.stops:
             if left is None:
-                left = np.stack([stopped(asked.sure, at, d) for d in stops], axis=1)
-            self.limit[:, shares:] = left[rule.since :]
+                left = np.stack([stopped(self.asked.sure, at, d) for d in self.stops], axis=1)
+            self.limit[:, self.shares :] = left[self.since :]
+        for s in range(self.tails):
+            self.highs.changeRowBounds(n_y + s, -sure[s], INFINITY)
+        if self.stops:
+            for k, high in enumerate(self.limit.ravel(), n_y + self.tails):
+                self.highs.changeRowBounds(k, -INFINITY, high)
+
+    def only(self, wanted: Sequence[Policy]) -> None:
+        """Let these policies take part and no others, which stay at no share."""
+        have = {id(f) for f in self.policies}
+        for found in wanted:
+            if id(found) not in have:
+                self.add(found)
+        keep, n_y = {id(f) for f in wanted}, len(self.p.years)
+        for j, found in enumerate(self.policies):
+            columns = 1 + self.p.scenarios.count + j * n_y + np.arange(n_y, dtype=np.int32)
+            high = np.full(n_y, INFINITY if id(found) in keep else 0.0)
+            self.highs.changeColsBounds(n_y, columns.astype(np.int32), np.zeros(n_y), high)
 
     def add(self, found: Policy) -> None:
         """Let a policy take part, a share of its own in each year."""

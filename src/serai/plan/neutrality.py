@@ -73,6 +73,16 @@ class Neutrality:
             raise SeraiError(msg)
         object.__setattr__(self, "shares", {k: float(v) for k, v in shares.items()})
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """The bounds on shares that can bind, by dimension."""
+        return {k: v for k, v in self.shares.items() if v < 1.0}
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The bound on what a stop may cost, by dimension; empty where there is none."""
+        return {} if self.max_loss is None else dict.fromkeys(self.stops, self.max_loss)
+
 
 @dataclass(frozen=True)
 class Dependence:
@@ -99,6 +109,23 @@ def dependences(problem: Problem) -> list[Dependence]:
         for dimension, names in of.items()
         for name in dict.fromkeys(n for has in names for n in has)
     ]
+
+
+def tightest(problem: Problem, limits: Mapping[str, float], *, nested: bool = True) -> list[tuple[Dependence, float]]:
+    """Return the dependences, each with the limit of its dimension, whose bounds keep all the others.
+
+    nested  whether a dependence is kept by the bound on one whose ways include its own (true of volumes and of stops;
+            revenue of a way may be negative); otherwise only one of the same ways keeps it
+    """
+    every = [(d, limits[d.dimension]) for d in dependences(problem) if d.dimension in limits]
+
+    def keeps(i: int, j: int) -> bool:
+        (a, tight), (b, loose) = every[i], every[j]
+        same = bool((a.ways == b.ways).all())
+        includes = same or (nested and bool((a.ways >= b.ways).all()))
+        return includes and tight <= loose and (not same or tight < loose or i < j)
+
+    return [e for j, e in enumerate(every) if not any(keeps(i, j) for i in range(len(every)) if i != j)]
 
 
 def herfindahl(shares: Floats) -> Floats:

@@ -39,10 +39,11 @@ __all__ = ["Mix", "Mixture", "Search", "Solved", "solve"]
 ROUNDS = 400  # of cuts at most
 OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at hand
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
+STALE = 60  # policies, most of them past, after which the program that mixes them is written anew
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
 SHUT = 1e5  # USD/1,000 m3: no sale pays this
 CUTS = 1  # rounds of cuts in a part of the tree before it is split: splitting closes more than cutting
-SAFE = 0.8  # parts are left when their bound is within this share of the gap
+SAFE = 0.98  # parts are left when their bound is within this share of the gap
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Search:
         self.best: Solved | None = None
         self.recent: list[Policy] = []
         self.nothing: Policy | None = None
+        self.mixing: Mix | None = None  # of the last policies
         self.bound, self.rounds, self.gap = inf, 0, 0.0
         self.attained = 0.0  # what the last policy came to at its decisions: the scale of money
         self.told: Callable[[float, float], None] | None = None
@@ -131,7 +133,7 @@ class Search:
         self.neutrality, self.risk = neutrality, risk
         self.floors = Floors(self.problem, self.sure, neutrality)
         self.master.ask(neutrality, risk)
-        self.bound = inf
+        self.bound, self.mixing = inf, None
         self.first, self.best = self.best.decisions if self.best else None, None
 
     def _left(self) -> float:
@@ -174,11 +176,13 @@ class Search:
 
     def _prices(self, at: Decisions, left: Floats | None) -> Prices:
         """Return the prices under which the last policies, as if they were for these decisions, mix best."""
-        mix = Mix(self, at, left)
+        if self.mixing is None or len(self.mixing.policies) > STALE:
+            self.mixing = Mix(self, at, left)
+        else:
+            self.mixing.move(at, left)
         self.nothing = self.nothing or self._nothing(at)
-        for old in (self.nothing, *self.recent[-RECENT:]):
-            mix.add(old)
-        return mix.solve()[2]
+        self.mixing.only([self.nothing, *self.recent[-RECENT:]])
+        return self.mixing.solve()[2]
 
     def _free(self) -> Prices:
         """Return the prices of no bound at all: the first cuts, that need no volume to hold."""
@@ -260,20 +264,21 @@ class Search:
             part.bound = min(part.bound, answer.bound)
             if part.bound <= self._enough():
                 return None
-            values = answer.values[self.master.at.integers]
+            whole_numbers = self.master.at.integers
+            values = answer.values[whole_numbers]
+            part.settle(values, answer.slope[whole_numbers], part.bound - self._enough())
             whole = bool((np.minimum(values, 1.0 - values) <= WHOLE).all())
-            if whole:
-                if tried and last - part.bound <= 0.1 * self._step():
-                    return None
+            if whole and tried and last - part.bound <= 0.1 * self._step():
+                return None
+            if not whole and (k >= CUTS or (k > 0 and last - part.bound <= self._step())):
+                return answer
+            lacking, left = self.floors.add(self.master, answer.decisions, answer)
+            broken = self._learn(answer, self._prices(answer.decisions, left))
+            if not lacking and broken <= self._step():
+                if not whole:
+                    return answer
                 tried = True
                 self._consider(answer)
-            else:
-                if k >= CUTS or (k > 0 and last - part.bound <= self._step()):
-                    return answer
-                lacking, left = self.floors.add(self.master, answer.decisions, answer)
-                broken = self._learn(answer, self._prices(answer.decisions, left))
-                if not lacking and broken <= self._step():
-                    return answer
             last = part.bound
         return answer
 
@@ -316,6 +321,7 @@ class Search:
             self.rounds += 1
             more = float((found.value - level).sum())
             done = share is not None and (more <= self.gap / 8.0 * max(1.0, abs(value)) or self._left() < -OVERTIME)
+            done = done or (share is not None and self.best is not None and value + more <= self.best.value)
             j, apart = self._apart(prices.weight)
             if done and apart > 0.0:
                 j, apart = self.master.weigh(prices.weight), 0.0
