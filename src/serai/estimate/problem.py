@@ -48,7 +48,7 @@ PATIENCE = 6  # steps without the curvature of the laws
 SURE = 0.05  # share of its curvature without that of the laws that a step must keep, or the bends are not for it
 BEND = 1e-6, 10.0  # kg/s and Pa over which the curvature of a law is measured
 MEMORY = 5  # a step must lower the merit below the largest of so many last ones (Grippo, Lampariello, Lucidi 1986)
-SHORTEST = 1.0 / 256.0  # share of a step
+SHORTEST, LONGEST = 1.0 / 256.0, 8.0  # shares of a step; long ones only away from a ridge, which slopes but little
 STALLED = 10  # such shares one after the other: from here the search goes nowhere, another start may do better
 SOFT = 1e4  # a cold start lets the laws of the elements give so much in its first step
 
@@ -294,7 +294,7 @@ class Problem:
         z = np.where(weight > 0.0, values, 0.0)
         self.slopes()
         reason, converged, penalty, steps = "", False, np.zeros(self.m), 0
-        self._short = 0
+        self._short, self._ridge = 0, False
         self._path: list[tuple[float, Floats]] = []
         if cold:
             self._approach(z, weight)
@@ -341,7 +341,7 @@ class Problem:
         Gauss's leaves out how the laws bend, which rules where flows are near zero; where the curvature of the
         Lagrangian is not surely positive along the step, only what of the bends is positive is kept.
         """
-        rhs, bend = self._right_side(z, weight), self._curvature()
+        rhs, bend, self._ridge = self._right_side(z, weight), self._curvature(), False
         for curvature in (bend, np.maximum(bend, 0.0)):
             base = self.base.copy()
             base[self.lu.slots[: self.n]] += curvature
@@ -351,6 +351,7 @@ class Problem:
             plain = float(weight @ self._seen(dx) ** 2)
             if plain + float(curvature @ dx**2) >= SURE * plain:
                 break
+            self._ridge = True
         return step
 
     def _seen(self, dx: Floats) -> Floats:
@@ -410,19 +411,19 @@ class Problem:
         before = laws.x[self.free].copy()
         self._path = [*self._path[1 - MEMORY :], self._merits(z, weight)]
         merit = max(half + float(penalty @ broken) for half, broken in self._path)
-        t = 1.0
+        t = LONGEST if self._ridge else 1.0
         size = float(np.max(np.abs(step[:n]) / (1.0 + np.abs(before) / self.unit), initial=0.0))
         while True:
             laws.x[self.free] = before + t * step[:n] * self.unit
             self.slopes()
             half, broken = self._merits(z, weight)
             after = half + float(penalty @ broken)
-            if after <= merit * (1.0 + 1e-9) + 1e-9 or size <= 1e-6 or t <= SHORTEST:
+            if after <= merit * (1.0 + 1e-9) + 1e-9 or (size <= 1e-6 and t <= 1.0) or t <= SHORTEST:
                 break
             t *= 0.5
-        self.multipliers += t * step[n:]
+        self.multipliers += min(t, 1.0) * step[n:]
         self._short = self._short + 1 if t <= SHORTEST else 0
-        return size if t == 1.0 and np.isfinite(after) else (max(size, 1.0) if np.isfinite(after) else np.inf)
+        return size if t >= 1.0 and np.isfinite(after) else (max(size, 1.0) if np.isfinite(after) else np.inf)
 
     def _approach(self, z: Floats, weight: Floats) -> None:
         """Take a first step in which balances hold and the laws of elements, whose slopes mean little yet, give way."""
