@@ -17,14 +17,15 @@ async def take(events, count, after=None):
     return found
 
 
-def test_who_comes_back_gets_what_came_since():
+def test_who_comes_back_gets_what_came_since_and_of_scans_the_newest():
     async def run():
         events = Events(100)
         for k in range(5):
             events.tell("scan", {"k": k})
-        hello, *rest = await take(events, 4, after=102)
-        assert (hello.kind, hello.data) == ("hello", {"sequence": 105, "restarted": False})
-        assert [e.sequence for e in rest] == [103, 104, 105]
+            events.tell("alarm", {"k": k})
+        hello, *rest = await take(events, 4, after=105)
+        assert (hello.kind, hello.data) == ("hello", {"sequence": 110, "restarted": False})
+        assert [(e.sequence, e.kind) for e in rest] == [(106, "alarm"), (108, "alarm"), (109, "scan")]
 
     asyncio.run(run())
 
@@ -34,6 +35,11 @@ def test_who_was_away_too_long_or_knows_another_loop_is_told_to_ask_for_everythi
         events = Events(0)
         for k in range(KEPT + 10):
             events.tell("scan", {"k": k})
+        hello, newest = await take(events, 2, after=3)
+        assert not hello.data["restarted"]  # nothing that counts was lost
+        assert newest.data["k"] == KEPT + 9
+        for k in range(KEPT + 10):
+            events.tell("alarm", {"k": k})
         (old,) = await take(events, 1, after=3)
         (ahead,) = await take(events, 1, after=10**9)
         assert old.data["restarted"]

@@ -12,8 +12,8 @@ from serai.twin.desk import Event, EventKind, Plain
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-KEPT = 600  # events that a client who comes back may have missed
-WAITING = 256  # events that wait for one client; then the oldest of those that a newer one replaces give way
+KEPT = 600  # events, besides those that a newer one replaces, that a client who comes back may have missed
+WAITING = 256  # events that wait for one client; more, and it is told to ask for everything
 REPLACED = frozenset({"scan", "health", "diagnosis", "ahead", "outages", "tally"})  # the newest says all
 
 
@@ -27,14 +27,21 @@ class Events:
         """Begin to count behind `first`: a loop that starts again goes on where it was, or further."""
         self.sequence = first
         self.begun = first
-        self._ring: deque[Event] = deque(maxlen=KEPT)
+        self._ring: deque[Event] = deque()
+        self._newest: dict[EventKind, Event] = {}  # a scan alone is a quarter of a megabyte: of these only the last
+        self._floor = first  # what came after this number is kept, or was replaced by what is
         self._readers: set[Reader] = set()
 
     def tell(self, kind: EventKind, data: Plain) -> Event:
         """Number an event and hand it to every reader."""
         self.sequence += 1
         event = Event(self.sequence, kind, data)
-        self._ring.append(event)
+        if kind in REPLACED:
+            self._newest[kind] = event
+        else:
+            self._ring.append(event)
+            if len(self._ring) > KEPT:
+                self._floor = self._ring.popleft().sequence
         for reader in self._readers:
             reader.put(event)
         return event
@@ -54,7 +61,7 @@ class Events:
         reader = Reader()
         reader.put(Event(self.sequence, "hello", {"sequence": self.sequence, "restarted": not self._kept_since(after)}))
         if after is not None and self._kept_since(after):
-            for event in list(self._ring):
+            for event in sorted((*self._ring, *self._newest.values()), key=lambda e: e.sequence):
                 if event.sequence > after:
                     reader.put(event)
         self._readers.add(reader)
@@ -66,10 +73,7 @@ class Events:
 
     def _kept_since(self, after: int | None) -> bool:
         """Tell whether all that came after a sequence is still kept."""
-        if after is None:
-            return True
-        first = self._ring[0].sequence if self._ring else self.sequence + 1
-        return first - 1 <= after <= self.sequence
+        return after is None or self._floor <= after <= self.sequence
 
 
 class Reader:
@@ -83,18 +87,14 @@ class Reader:
         return len(self._waiting)
 
     def put(self, event: Event) -> None:
-        """Let an event wait; where too many do, the oldest that is replaced by a newer of its kind gives way."""
-        if len(self._waiting) >= WAITING:
-            self._thin()
+        """Let an event wait, in the place of an older one that it replaces."""
+        if event.kind in REPLACED:
+            self._waiting = deque(e for e in self._waiting if e.kind != event.kind)
         if len(self._waiting) >= WAITING:  # alarms alone fill it: the client is told to ask for everything
             self._waiting.clear()
             self._waiting.append(Event(event.sequence, "hello", {"sequence": event.sequence, "restarted": True}))
         self._waiting.append(event)
         self._came.set()
-
-    def _thin(self) -> None:
-        last = {e.kind: e.sequence for e in self._waiting if e.kind in REPLACED}
-        self._waiting = deque(e for e in self._waiting if e.sequence >= last.get(e.kind, 0))
 
     async def next(self) -> Event:
         """Return the next event; waits for it."""
