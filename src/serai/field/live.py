@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SLICE = 0.1  # s of wall time between two deliveries
 CATCH_UP = 30.0  # s of wall time that are made good; a field further behind (asleep, a slow solver) goes on from there
-KEEP = 600.0  # s of the truth that are kept beside what a replay needs
+KEEP = 180.0  # s of the truth that are kept, and ten steps at least, beside what a replay needs: meters ask for 60 s
 ARRIVE = 60.0  # s in which a station must listen, or the broker; nothing of a start takes longer but what hangs
 LEAVE = 20.0  # s in which a station or the broker must have closed; after that it is left
 PATIENCE = 60.0  # s of wall time that a station waits for its control room to come back, before it goes on alone
@@ -267,8 +267,9 @@ class Field:
                 except SeraiError as error:
                     if not self._taken_back(str(error)):
                         raise
-            ago = max([KEEP, *(f.ago + KEEP for f in self.scenario.forgeries if f.kind == "replay")])
-            if len(world.times) > 2 * (ago / self.step + 100):
+            keep = max(KEEP, 10.0 * self.step)
+            ago = max([keep, *(f.ago + keep for f in self.scenario.forgeries if f.kind == "replay")])
+            if world.times[0] < to - ago - 0.5 * keep:
                 world.forget(to - ago)
 
     def _collect(self, begin: float, end: float) -> None:
