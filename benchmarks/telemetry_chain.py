@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from processes import flat, hold_to_cores, resident
 
 import serai as sr
 from serai.field.live import Field
@@ -35,8 +36,8 @@ from serai.telemetry.endpoints import read_endpoints, write_endpoints
 from serai.telemetry.points import points
 from serai.telemetry.readings import MICROSECONDS, now
 
-TAGS, CORES = 20_000, (0, 1)
-DELAY, GROWTH = 1.0, 1.05  # bars
+TAGS = 20_000
+DELAY = 1.0  # bar
 LONGEST = 120_000  # ms: later is counted as this
 EXACT = Metering(jitter=0.0, clock=0.0, dropout=0.0, invalid=0.0, latency=0.0)  # the chain is measured, not the meters
 LEAD, AFTER = 6.0, 3.0  # s before the window, and after its last reading for what is under way
@@ -81,11 +82,6 @@ class Sum:
             h ^= h >> np.uint64(32)
             self.sum += h.sum(dtype=np.uint64)
         self.count += len(index)
-
-
-def resident(pid: int) -> int:
-    """Return the resident memory of a process [bytes]."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # ------------------------------------------------------------------------------------------------------------- field
@@ -217,7 +213,7 @@ def main() -> int:
     ask.add_argument("--seconds", type=float, default=None)
     ask.add_argument("--field", type=Path, help=argparse.SUPPRESS)
     given = ask.parse_args()
-    os.sched_setaffinity(0, set(CORES) & os.sched_getaffinity(0) or os.sched_getaffinity(0))
+    hold_to_cores()
     if given.field:
         asyncio.run(field(given.field, given.tags))
         return 0
@@ -226,8 +222,6 @@ def main() -> int:
         begun = time.process_time()
         told, held, delays, memory, collector = asyncio.run(chain(Path(folder), given.tags, seconds))
         spent = time.process_time() - begun
-    quarter = max(1, len(memory) // 4)
-    growth = memory[-quarter:].mean(axis=0) / memory[quarter : 2 * quarter].mean(axis=0)
     work = f"{given.tags:,} tags a second, {seconds:g} s"
     wanted = int(given.tags * seconds)
     late = delays.quantile(0.99)
@@ -240,9 +234,7 @@ def main() -> int:
         {"work": f"{work}: checksums of tag, time and value agree", "figure": int(int(held.sum) == told["sum"]),
          "bar": 1, "holds": int(held.sum) == told["sum"]},
         {"work": f"{work}: sensor to stored, p99 [s]", "figure": round(late, 3), "bar": DELAY, "holds": late <= DELAY},
-        *({"work": f"{work}: resident memory of the {name}, last quarter over second ({memory[-1, k] / 1e6:.0f} MB)",
-           "figure": round(float(growth[k]), 3), "bar": GROWTH, "holds": bool(growth[k] <= GROWTH)}
-          for k, name in enumerate(("collector", "field"))),
+        *flat(work, memory, ("collector", "field")),
     ]  # fmt: skip
     about = {
         "p50_s": delays.quantile(0.5),
