@@ -26,7 +26,7 @@ export function alarmText(a: Alarm): string {
   return a.text.replace(/\b[a-z0-9]+(_[a-z0-9]+)+\b/g, unit); // as the record says it, units as tables write them
 }
 /** What an alarm names, as people call it: not every subject is an element. */
-export const subject = (room: Room, id: string | null): string => room.live.resolve(id)?.name ?? (id ?? "").replace(/^[a-z_]+\//, "");
+export const subject = (room: Room, id: string | null): string => room.live.resolve(id)?.name ?? t((id ?? "").replace(/^[a-z_]+\//, ""));
 export function alarmRow(a: Alarm, room: Room): TemplateResult {
   const name = subject(room, a.element), said = alarmText(a), where = name && !said.includes(name) ? html` <span class="q">· ${name}</span>` : nothing;
   return html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} @click=${() => room.go("alarms", a.id)}>

@@ -56,15 +56,18 @@ function area(band: { x: number; low: number | null; high: number | null }[], X:
   return `${line(known.map((b) => [X(b.x), Y(b.high!)]))}L${known.reverse().map((b) => `${X(b.x).toFixed(1)} ${Y(b.low!).toFixed(1)}`).join("L")}Z`;
 }
 
-function range(o: Chart): [number, number] {
+const LEAST = 2e-3; // of a value: less than that is not drawn as a slope
+export function range(o: Pick<Chart, "lines" | "dots" | "bands" | "low" | "high" | "aim">): [number, number] {
   const all: number[] = [];
   for (const l of o.lines ?? []) for (const [, y] of l.points) if (y !== null) all.push(y);
   for (const [, y] of o.dots ?? []) if (y !== null) all.push(y);
   const edges = (o.bands ?? []).flat().flatMap((b) => [b.low, b.high]).filter((v): v is number => v !== null).sort((x, z) => x - z);
-  if (edges.length) all.push(edges[Math.floor(0.05 * edges.length)]!, edges[Math.ceil(0.95 * edges.length) - 1]!); // a band that begins wide would flatten the line
+  if (edges.length) all.push(edges[Math.floor(0.15 * edges.length)]!, edges[Math.ceil(0.85 * edges.length) - 1]!); // a band that begins wide would flatten the line
   if (all.length === 0) return [0, 1];
   let a = Math.min(...all), b = Math.max(...all);
-  const span = b - a || Math.abs(b) * 0.02 || 1;
+  const least = Math.max(Math.abs(a), Math.abs(b)) * LEAST || 1, middle = (a + b) / 2;
+  if (b - a < least) { a = middle - least / 2; b = middle + least / 2; }
+  const span = b - a;
   // a limit that is near comes into the picture; one far away would flatten the line
   for (const limit of [o.low?.at, o.high?.at, o.aim?.at]) if (limit !== undefined && limit > a - 1.5 * span && limit < b + 1.5 * span) { a = Math.min(a, limit); b = Math.max(b, limit); }
   const pad = (b - a || 1) * 0.12;

@@ -89,8 +89,15 @@ export function ticks(low: number, high: number, most = 4): number[] {
 }
 export const decimalsOf = (values: number[]): number => {
   const step = values.length > 1 ? Math.abs(values[1]! - values[0]!) : 1;
-  return Math.max(0, Math.min(4, -Math.floor(Math.log10(step) + 1e-9)));
+  return [0, 1, 2, 3, 4].find((d) => Math.abs(step * 10 ** d - Math.round(step * 10 ** d)) < 1e-6 * step * 10 ** d) ?? 4;
 };
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((m) => m * 60_000);
+/** Round times between two [ms]: at most `most`. */
+export function timeTicks(a: number, b: number, most: number): number[] {
+  const step = STEPS.find((x) => (b - a) / x <= most) ?? Math.ceil((b - a) / most / STEPS.at(-1)!) * STEPS.at(-1)!, found: number[] = [];
+  for (let x = Math.ceil(a / step) * step; x <= b; x += step) found.push(x);
+  return found;
+}
 
 let pen: CanvasRenderingContext2D | null = null;
 const widths = new Map<string, number>();

@@ -37,7 +37,7 @@ export class MapFigure {
   private box: Box | null = null;
   private size: [number, number] = [1, 1];
   private settling: ReturnType<typeof setTimeout> | undefined;
-  private placed: { key: string; list: Placed[]; wanted: Wanted[] } = { key: "", list: [], wanted: [] };
+  private placed: { key: string; list: Placed[]; wanted: Wanted[]; dense: P[] } = { key: "", list: [], wanted: [], dense: [] };
   private beside = new Map<string, number>(); // pipes of the same two nodes: how far to the side
   private bowed = new Set<string>(); // power lines that would lie on a pipe
   /** `moved` is told where the reader has moved the map. */
@@ -86,7 +86,7 @@ export class MapFigure {
   }
   legend(o: MapOptions): TemplateResult {
     const most = this.mostFlow();
-    return legend({ ...o, most: most > 1e-6 ? most : null, wide: (q) => thick(q, most), kilovolt: [...new Set(this.live.elements.filter((e) => e.kind === "line" && (e.level_kv ?? 0) >= 200).map((e) => e.level_kv!))].sort((a, b) => b - a).slice(0, 2) });
+    return legend({ ...o, most: most > 1e-6 ? most : null, wide: (q) => thick(q, most), unknown: this.live.elements.some((e) => e.kind === "pipe" && e.path && this.flow(e) === null), kilovolt: [...new Set(this.live.elements.filter((e) => e.kind === "line" && e.level_kv).map((e) => e.level_kv!))].sort((a, b) => b - a) });
   }
 
   // ------------------------------------------------------------------ place
@@ -209,7 +209,8 @@ export class MapFigure {
     for (const e of sites)
       if (e.kind === "field" && e.table === "supplies") wanted.push({ e, p: at(e.at!), rank: 3 });
       else if (e.kind === "bus" && this.plain(e)) wanted.push({ e, p: at(e.at!), rank: (e.level_kv ?? 0) >= 400 ? 2 : 5 });
-    return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank) });
+    const dense = [...wanted.map((x) => x.p), ...edges.flatMap((e) => { const [a, b] = e.path!.map(at) as [P, P]; return [0.2, 0.4, 0.6, 0.8].map((s): P => [a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])]); })];
+    return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank), dense });
   }
   /** The field's buses of 200 kV and more; where a case has few, all of them. */
   private plain(e: Element): boolean {
@@ -296,17 +297,21 @@ export class MapFigure {
 
   // ------------------------------------------------------------------ cards
   private laid: { rect: Rect; p: [number, number]; end: [number, number] }[] = []; // as the layer is drawn, before its shift
+  private standingCards = { key: "", at: new Map<string, Rect>() };
   private cards(o: MapOptions): TemplateResult[] {
     this.laid = [];
     const [w, h] = this.size, [sx, sy] = this.shift;
     if (!this.box || w < 620 || !this.live.snapshot) return [];
-    const at = this.project(), out: TemplateResult[] = [];
+    const at = this.project(), out: TemplateResult[] = [], key = [this.placed.key, sx, sy, language(), ...this.live.snapshot.exports.map((x) => x.id + (x.alarm ?? ""))].join();
+    const known = key === this.standingCards.key ? this.standingCards.at : new Map<string, Rect>();
+    this.standingCards = { key, at: known };
     // gas first: the wide cards find room before the short ones
     for (const x of [...this.live.snapshot.exports].sort((a, z) => Number(a.unit === "mw") - Number(z.unit === "mw"))) {
       const e = this.live.resolve(x.id), p = e?.at && this.shown(e, o) ? at(e.at) : null, short = x.unit === "mw" && !x.alarm;
       if (!e || !p || p[0] + sx < 0 || p[1] + sy < 0 || p[0] + sx > w || p[1] + sy > h) continue;
-      const W = short ? Math.min(CARD.width, measure(`${x.name.replace(/ export$/, "")} ${num(x.flow, 0)} MW`) + 26) : CARD.width, H = short ? SHORT : CARD.height, rect = this.room(p, W, H);
+      const W = short ? Math.min(CARD.width, measure(`${x.name.replace(/ export$/, "")} ${num(x.flow, 0)} MW`) + 26) : CARD.width, H = short ? SHORT : CARD.height, rect = known.get(x.id) ?? this.room(p, W, H);
       if (!rect) continue;
+      known.set(x.id, rect);
       this.laid.push({ rect, p, end: [Math.max(rect.x, Math.min(rect.x + W, p[0])), Math.max(rect.y, Math.min(rect.y + H, p[1]))] });
       out.push(html`<button class="card ${x.alarm ? `p${RANK[x.alarm]}` : ""} ${short ? "short" : ""}" style="left:${rect.x.toFixed(0)}px;top:${rect.y.toFixed(0)}px;width:${W.toFixed(0)}px" @click=${() => o.open(e)}>${short ? shortCard(x) : exportCard(x)}</button>`);
     }
@@ -314,13 +319,17 @@ export class MapFigure {
   }
   private room(p: P, W: number, H: number): Rect | null {
     const [w, h] = this.size, [sx, sy] = this.shift, out = Math.atan2(p[1] + sy - h / 2, p[0] + sx - w / 2);
+    let best: Rect | null = null, least = Infinity;
     for (const far of [22, 46, 80, 120, 170])
       for (const turn of [0, 0.4, -0.4, 0.8, -0.8, 1.3, -1.3, 1.9, -1.9, 3]) {
         const cx = p[0] + Math.cos(out + turn) * (far + W / 2), cy = p[1] + Math.sin(out + turn) * (far + H / 2);
         const r = { x: Math.max(6 - sx, Math.min(w - W - 46 - sx, cx - W / 2)), y: Math.max(6 - sy, Math.min(h - H - 8 - sy, cy - H / 2)), w: W, h: H };
-        if (!this.laid.some((q) => meet(grown(q.rect, 5), r)) && !(p[0] > r.x - 8 && p[0] < r.x + W + 8 && p[1] > r.y - 8 && p[1] < r.y + H + 8)) return r;
+        if (!this.laid.some((q) => meet(grown(q.rect, 5), r)) && !(p[0] > r.x - 8 && p[0] < r.x + W + 8 && p[1] > r.y - 8 && p[1] < r.y + H + 8)) {
+          const cost = far / 12 + this.placed.dense.reduce((sum, q) => sum + Number(q[0] > r.x - 4 && q[0] < r.x + W + 4 && q[1] > r.y - 4 && q[1] < r.y + H + 4), 0);
+          if (cost < least) { least = cost; best = r; }
+        }
       }
-    return null;
+    return best;
   }
 }
 const thick = (q: number, most: number): number => 1.4 + ((WIDEST - 1.4) * Math.min(most, Math.abs(q))) / most;

@@ -19,7 +19,7 @@ export function exportCard(x: Export): TemplateResult {
 /** A smaller one, of electricity. */
 export const shortCard = (x: Export): TemplateResult => html`<span class="top">${named(x)}<span class="grow"></span><span>${num(x.flow, 0)}</span><span class="q">${unit(x.unit)}</span></span>`;
 
-export interface Key { gas: boolean; power: boolean; synthetic: boolean; cards?: boolean; most: number | null; wide: (q: number) => number; kilovolt: number[] }
+export interface Key { gas: boolean; power: boolean; synthetic: boolean; cards?: boolean; most: number | null; unknown: boolean; wide: (q: number) => number; kilovolt: number[] }
 /** How the map is drawn. */
 export function legend(k: Key): TemplateResult {
   const line = (wide: number, drawing: SVGTemplateResult): TemplateResult => html`<svg width=${wide} height="12" aria-hidden="true">${drawing}</svg>`;
@@ -27,8 +27,8 @@ export function legend(k: Key): TemplateResult {
   return html`<div class="legend">
     ${k.gas && flows.length ? html`<span>${line(44, svg`${flows.map((q, i) => svg`<path d=${`M${15 * i} 6h13`} stroke="var(--gas)" stroke-width=${k.wide(q).toFixed(1)}></path>`)}`)}${t("gas {list}", { list: `${flows.map((q) => num(q, 0)).join(" · ")} ${unit("million_m3_per_day")}` })}</span>
       <span>${line(28, svg`<path d="M0 6h28" stroke="var(--gas)" stroke-width="4"></path><path d="M0 6h28" stroke="var(--panel)" stroke-width="2.4"></path>`)}${t("filled, no flow")}</span>
-      <span>${line(28, svg`<path d="M0 6h28" class="unknown" stroke-width="1.4"></path>`)}${t("no flow known")}</span>` : nothing}
-    ${k.power ? k.kilovolt.map((v) => html`<span>${line(28, svg`<path d="M0 6h28" stroke="var(--pow)" stroke-width=${v >= 400 ? 3 : 1.2}></path>${v >= 400 ? svg`<path d="M0 6h28" stroke="var(--panel)"></path>` : ""}`)}${num(v, 0)} kV</span>`) : nothing}
+      ${k.unknown ? html`<span>${line(28, svg`<path d="M0 6h28" class="unknown" stroke-width="1.4"></path>`)}${t("no flow known")}</span>` : nothing}` : nothing}
+    ${k.power ? [k.kilovolt.filter((v) => v >= 400), k.kilovolt.filter((v) => v < 400)].map((list, i) => (list.length === 0 ? nothing : html`<span>${line(28, svg`<path d="M0 6h28" stroke="var(--pow)" stroke-width=${i ? 1.2 : 3}></path>${i ? "" : svg`<path d="M0 6h28" stroke="var(--panel)"></path>`}`)}${list.map((v) => num(v, 0)).join(" · ")} kV</span>`)) : nothing}
     ${k.synthetic ? html`<span>${line(28, svg`<path d="M0 6h28" stroke="var(--gas)" stroke-width="4"></path><path d="M0 6h28" stroke="var(--panel)" stroke-width="4.6" stroke-dasharray="1.4 6"></path>`)}${t("synthetic")}</span>` : nothing}
     ${k.cards && k.gas ? html`<span>${line(34, svg`<path d="M0 6h34" stroke="var(--sunk)" stroke-width="4"></path><path d="M0 6h20" stroke="var(--gas)" stroke-width="4"></path><path d="M26 1v10" stroke="var(--ink)" stroke-width="2"></path>`)}${t("flow, nomination, most")}</span>` : nothing}
   </div>`;

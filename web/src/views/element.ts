@@ -3,7 +3,7 @@ import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from 
 import { guard } from "lit-html/directives/guard.js";
 import { ask, Refused } from "../api";
 import { chart } from "../figures/chart";
-import { figure, type Point } from "../figures/draw";
+import { figure, timeTicks, type Point } from "../figures/draw";
 import { badge, mark, RANK, stateName } from "../figures/marks";
 import { quantityName } from "../names";
 import { asTable, alarmText, empty, panel, quality, state, unit } from "../parts";
@@ -128,7 +128,7 @@ function faceplate(room: Room, e: Element): TemplateResult {
   });
   const quiet = [e.length_km === null ? "" : `${num(e.length_km, 0)} km`, e.diameter_mm === null ? "" : `${num(e.diameter_mm, 0)} mm`, e.level_kv === null ? "" : `${num(e.level_kv, 0)} kV`].filter(Boolean).join(" · ");
   const settable = SETTABLE[e.kind] ?? [];
-  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th title=${t("Quantity")}>${t("Quantity")}</th><th class="n" style="width:82px" title=${t("Measured")}>${mark("measured")}${t("Measured")}</th><th class="n" style="width:78px" title=${t("Estimate")}>${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:44px">± 2σ</th><th class="n" style="width:56px" title=${t("Limit")}>${t("Limit")}</th><th style="width:58px" title=${t("Unit")}>${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
+  return panel(t("Faceplate"), html`<table class="inset fixed"><thead><tr><th title=${t("Quantity")}>${t("Quantity")}</th><th class="n" style="width:90px" title=${t("Measured")}>${mark("measured")}${t("Measured")}</th><th class="n" style="width:80px" title=${t("Estimate")}>${mark("estimated")}${t("Estimate")}</th><th class="n" style="width:46px">± 2σ</th><th class="n" style="width:54px" title=${t("Limit")}>${t("Limit")}</th><th style="width:66px" title=${t("Unit")}>${t("Unit")}</th></tr></thead><tbody>${rows}</tbody></table>${rows.length === 0 ? html`<div class="note">${t("Nothing live is known of this element.")}</div>` : nothing}
     <div class="row" style="padding:10px var(--pad)"><button class="btn" @click=${() => room.go("diagnosis")}>${t("Diagnose")}<kbd>D</kbd></button><button class="btn" @click=${() => room.go("trends", "", { s: relevant(room, e).slice(0, 3).map((k) => { const v = room.live.layout.values[k]!; return `${v.quantity}:${v.where}`; }).join("|") })}>${t("Show trends")}</button>${settable.length && room.may("command") ? html`<button class="btn" @click=${() => { proposing = proposing ? null : { quantity: settable[0]!, value: "", reason: "" }; proposal = null; trouble = ""; room.draw(); }}>${t("Propose command")}</button>` : nothing}</div>
     ${proposing ? propose(room, e, settable) : nothing}${noted(room, e)}
     ${e.synthetic ? html`<div class="note">${mark("synthetic")}${t("Synthetic: this element is a plausible stand-in, not a published fact.")}</div>` : nothing}
@@ -183,7 +183,7 @@ function trend(k: number, e: Element, large: boolean): TemplateResult {
   if (!s) return panel(large ? e.name : t("Trend"), empty(t("No history of this yet.")), {});
   const time = s.time.map((x) => +new Date(x)), points = time.map((x, i) => [x, s.estimate[i] ?? null] as const), dots = time.map((x, i) => [x, s.measured[i] ?? null] as const);
   const band = time.map((x, i) => { const y = s.estimate[i] ?? null, sd = s.sigma[i] ?? null; return { x, low: y === null || sd === null ? null : y - 2 * sd, high: y === null || sd === null ? null : y + 2 * sd }; });
-  const a = time[0] ?? 0, b = time.at(-1) ?? 1, ticks: [number, string][] = Array.from({ length: 4 }, (_, i) => { const x = a + ((i + 0.5) / 4) * (b - a); return [x, clock(x, false)]; });
+  const a = time[0] ?? 0, b = time.at(-1) ?? 1, ticks: [number, string][] = timeTicks(a, b, 4).map((x) => [x, clock(x, false)]);
   const told = `${quantityName(s.quantity)} ${s.where}`, every = Math.max(1, Math.ceil(dots.length / 120));
   return panel(large ? e.name : quantityName(s.quantity), html`${figure(told, (w, h) => chart({ x: [a, b], xTicks: ticks, lines: [{ points }], bands: [band], dots: dots.filter((_, i) => i % every === 0), low: s.limits?.low != null ? { at: s.limits.low, label: t("lowest {n}", { n: num(s.limits.low, 1) }) } : null, high: s.limits?.high != null ? { at: s.limits.high, label: t("highest {n}", { n: num(s.limits.high, 1) }) } : null }, w, h))}${asTable(told, [t("Time"), t("Measured"), t("Estimate")], time.filter((_, i) => i % 30 === 0).map((x, i) => [clock(x), s.measured[i * 30] ?? null, s.estimate[i * 30] ?? null]))}`, { quiet: `${large ? `${quantityName(s.quantity)}, ` : ""}${unit(s.unit)} · 6 h · ± 2σ` });
 }

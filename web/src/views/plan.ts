@@ -79,14 +79,14 @@ function surface(room: Room, points: Frontier[], money: string): TemplateResult 
     { quiet: t("expected value, {money}", { money }), actions: html`<span class="seg" role="group" aria-label=${told}>${choose("", t("Figure"))}${choose("table", t("Table"))}</span>`, body: asRows ? "flush scroll" : "" });
 }
 function surfaceDrawn(W: number, H: number, known: Frontier[], limits: number[], money: string, bound: (limit: number) => string): SVGTemplateResult {
-  const f = frame(W, H, known.map((x) => [x.risk!, x.mean!]), { x: t("mean of the worst futures, {money}", { money }), right: 16 + Math.max(...limits.map((l) => measure(bound(l)))) }), taken: number[] = [];
+  const f = frame(W, H, known.map((x) => [x.risk!, x.mean!]), { x: t("mean of the worst futures, {money}", { money }), right: 16 + Math.max(...limits.map((l) => measure(bound(l)))) }), taken: [number, number][] = [];
   const lines = limits.map((limit) => { const list = known.filter((x) => x.limit === limit).sort((a, b) => a.lambda - b.lambda); return { limit, list, chosen: list.some((x) => x.chosen) }; });
   return svg`${f.drawn}${lines.map(({ list, chosen }) => svg`<path class=${chosen ? "est" : "quiet"} d=${line(list.map((x) => [f.X(x.risk!), f.Y(x.mean!)]))}></path>`)}
     ${lines.map(({ limit, list, chosen }) => {
       const end = list.at(-1)!;
       let y = f.Y(end.mean!) + 4;
-      while (taken.some((v) => Math.abs(v - y) < 13)) y += 13;
-      taken.push(y);
+      while (taken.some(([u, v]) => Math.abs(v - y) < 13 && Math.abs(u - f.X(end.risk!)) < 60)) y += 13;
+      taken.push([f.X(end.risk!), y]);
       return svg`${text(f.X(end.risk!) + 9, y, bound(limit), chosen ? "k halop" : "t halop")}${list.map((x) => svg`<circle cx=${f.X(x.risk!)} cy=${f.Y(x.mean!)} r=${x.chosen ? 5 : 3.4} fill=${x.chosen ? "var(--ink)" : "var(--panel)"} stroke=${chosen ? "var(--ink)" : "var(--t3)"} stroke-width="1.4" stroke-dasharray=${x.proven ? nothing : "2 1.6"}><title>${`λ ${num(x.lambda, 2)}, ${bound(x.limit)}: ${num(x.mean, 1)} ${money}`}</title></circle>${x.chosen ? text(f.X(x.risk!) - 9, f.Y(x.mean!) + 16, `λ ${num(x.lambda, 2)}`, "k e halop") : ""}`)}`;
     })}`;
 }
@@ -96,11 +96,11 @@ function frontier(p: Told): TemplateResult {
 }
 function price(p: Told): TemplateResult {
   const f = [...p.price].sort((a, b) => b.limit - a.limit), told = t("Value given up against the largest share allowed"), at = p.points?.find((x) => x.chosen);
-  return panel(t("Price of neutrality"), html`${figure(told, (W, H) => curve(W, H, f.map((x) => [-x.limit, x.given_up]), { x: t("largest share allowed, %"), dot: f.findIndex((x) => x.limit === at?.limit), labels: f.map((x) => (x.limit === at?.limit ? num(x.given_up, 2) : null)), tick: (v) => num(-v, 0) }))}${asTable(told, ["%", p.money], f.map((x) => [x.limit, x.given_up]))}`, { quiet: t("value given up, {money}", { money: p.money }), actions: at?.price_step != null ? html`<span class="q">${t("the last point costs {n}", { n: num(at.price_step, 2) })}</span>` : nothing });
+  return panel(t("Price of neutrality"), html`${figure(told, (W, H) => curve(W, H, f.map((x) => [-x.limit, x.given_up]), { x: t("largest share allowed, %"), dot: f.findIndex((x) => x.limit === at?.limit), labels: f.map((x) => (x.limit === at?.limit ? num(x.given_up, 2) : null)), tick: (v) => num(-v, 0), under: at?.price_step == null ? "" : t("the last point costs {n}", { n: num(at.price_step, 2) }) }))}${asTable(told, ["%", p.money], f.map((x) => [x.limit, x.given_up]))}`, { quiet: t("value given up, {money}", { money: p.money }) });
 }
-function curve(W: number, H: number, points: [number, number][], o: { x: string; dot: number; labels: (string | null)[]; tick?: (v: number) => string }): SVGTemplateResult {
+function curve(W: number, H: number, points: [number, number][], o: { x: string; dot: number; labels: (string | null)[]; tick?: (v: number) => string; under?: string }): SVGTemplateResult {
   const { X, Y, drawn } = frame(W, H, points, o);
-  return svg`${drawn}<path class="est" d=${line(points.map(([x, y]) => [X(x), Y(y)]))}></path>${points.map(([x, y], i) => { const back = X(x) > W * 0.7; return svg`<circle cx=${X(x)} cy=${Y(y)} r=${i === o.dot ? 5 : 3.6} fill=${i === o.dot ? "var(--ink)" : "var(--panel)"} stroke="var(--ink)" stroke-width="1.4"></circle>${o.labels[i] ? text(X(x) + (back ? -9 : 9), Y(y) + (back ? 14 : -6), o.labels[i]!, `k2 halop ${back ? "e" : ""}`) : ""}`; })}`;
+  return svg`${drawn}<path class="est" d=${line(points.map(([x, y]) => [X(x), Y(y)]))}></path>${points.map(([x, y], i) => { const back = X(x) > W * 0.7; return svg`<circle cx=${X(x)} cy=${Y(y)} r=${i === o.dot ? 5 : 3.6} fill=${i === o.dot ? "var(--ink)" : "var(--panel)"} stroke="var(--ink)" stroke-width="1.4"></circle>${o.labels[i] ? text(X(x) + (back ? -9 : 9), Y(y) + (back ? 14 : -6), o.labels[i]!, `k halop ${back ? "e" : ""}`) : ""}${i === o.dot && o.under ? text(X(x) + (back ? -9 : 9), Y(y) + (back ? 28 : 8), o.under, `t halop ${back ? "e" : ""}`) : ""}`; })}`;
 }
 /** Axes around points: room on all sides, at most four steps each. */
 function frame(W: number, H: number, points: readonly (readonly [number, number])[], o: { x: string; tick?: (v: number) => string; right?: number }): { X: (v: number) => number; Y: (v: number) => number; drawn: SVGTemplateResult } {

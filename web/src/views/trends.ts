@@ -4,6 +4,8 @@ import { Directive, directive, PartType, type ElementPart, type PartInfo } from 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { ask } from "../api";
+import { range } from "../figures/chart";
+import type { Point } from "../figures/draw";
 import { asTable, empty, panel, unit } from "../parts";
 import { csv } from "../sheet";
 import type { Room, View } from "../room";
@@ -111,6 +113,11 @@ function columns(s: Series): uPlot.AlignedData {
   const low = s.estimate.map((y, i) => { const sd = s.sigma[i]; return y === null || sd == null ? null : y - 2 * sd; }), high = s.estimate.map((y, i) => { const sd = s.sigma[i]; return y === null || sd == null ? null : y + 2 * sd; });
   return [s.time.map((x) => +new Date(x) / 1000), s.estimate, s.measured, low, high];
 }
+function reach(s: Series): [number, number] {
+  const [, , dots, low, high] = columns(s) as (number | null)[][], at = (v: number | null | undefined): { at: number; label: string } | null => (v == null ? null : { at: v, label: "" });
+  const line = (ys: (number | null)[]): { points: Point[] } => ({ points: ys.map((y, i) => [i, y]) });
+  return range({ lines: [line(s.estimate), line(dots!)], bands: [low!.map((y, i) => ({ x: i, low: y, high: high![i]! }))], low: at(s.limits?.low), high: at(s.limits?.high) });
+}
 function make(box: HTMLElement, s: Series, zoomed: (a: number, b: number) => void): uPlot {
   const ink = colour("--ink"), quiet = colour("--ink3"), hair = colour("--hair"), font = "11px Inter, sans-serif";
   const axis = { stroke: quiet, font, grid: { stroke: hair, width: 1 }, ticks: { stroke: hair, width: 1, size: 4 } };
@@ -119,7 +126,8 @@ function make(box: HTMLElement, s: Series, zoomed: (a: number, b: number) => voi
     width: box.clientWidth, height: box.clientHeight, padding: [8, 14, 0, 0], legend: { show: false }, plugins: [limits],
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     hooks: { setSelect: [(u) => { if (u.select.width > 4) { const a = u.posToVal(u.select.left, "x"), b = u.posToVal(u.select.left + u.select.width, "x"); u.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false); zoomed(a, b); } }] },
-    axes: [{ ...axis, values: (_u, all) => all.map((x) => clock(x * 1000, false)) }, { ...axis, size: 58, values: (_u, all) => { const d = all.length > 1 ? Math.max(0, -Math.floor(Math.log10(Math.abs(all[1]! - all[0]!)) + 1e-9)) : 1; return all.map((y) => num(y, d)); } }],
+    scales: { y: { range: () => reach(made.get(box)?.series ?? s) } },
+    axes: [{ ...axis, size: 26, values: (_u, all) => all.map((x) => clock(x * 1000, false)) }, { ...axis, size: 58, values: (_u, all) => { const d = all.length > 1 ? Math.max(0, -Math.floor(Math.log10(Math.abs(all[1]! - all[0]!)) + 1e-9)) : 1; return all.map((y) => num(y, d)); } }],
     series: [{}, { stroke: ink, width: 1.6, points: { show: false } }, { stroke: ink, width: 0, points: { show: true, size: 4, fill: ink, stroke: ink } }, { stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }],
     bands: [{ series: [4, 3], fill: colour("--band") }],
   }, columns(s), box);
@@ -144,7 +152,7 @@ class Plots extends Directive {
     if (old?.series === s && old.theme === theme) return;
     requestAnimationFrame(() => {
       if (!box.isConnected || box.clientWidth < 10) return;
-      if (old && old.theme === theme && old.series.where === s.where && old.series.quantity === s.quantity) { old.plot.setData(columns(s)); old.series = s; return; }
+      if (old && old.theme === theme && old.series.where === s.where && old.series.quantity === s.quantity) { old.series = s; old.plot.setData(columns(s)); return; }
       old?.plot.destroy();
       if (!old) resized.observe(box);
       made.set(box, { plot: make(box, s, zoomed), theme, series: s, marks });
