@@ -262,3 +262,25 @@ def test_a_refused_plan_is_sold_anew_until_the_laws_carry_it(case, network):
     found = replay(made(sure(tables)), network, years=[2027])
     assert found.accepted
     assert 0.5 < {c.name: c.capacity for c in tables.corridors}["Iran Etrek"] < 1.6
+
+
+def test_a_state_that_steady_does_not_confirm_is_refused(case, network, monkeypatch):
+    """The search has the day carried; a limit that only the confirmation sees (10 bar at Mary Gate) refuses it."""
+    from serai.plan import replay as module
+    from serai.simulate.steady import steady
+
+    plan = made(sure(with_cuts(case, [Cut("Iran Etrek", 0.6, 8.0, "CAC-3 Balkan CS", 2027)])))
+    t = network["gas_nodes"]
+    low = t["pressure_max"].copy()
+    low[t.row("Mary Gate")] = 10e5
+    tighter = t.replace(pressure_max=low)
+
+    def stricter(net, knowns=()):
+        return steady(net.with_tables(gas_nodes=tighter), knowns)
+
+    stage = Stage(plan, network, operate(plan.problem, rule_of(plan)))
+    monkeypatch.setattr(module, "steady", stricter)
+    trial = stage.run(0, 1, stage.busiest(0, 1))
+    assert (trial.carried, trial.element, trial.quantity, trial.side) == (False, "Mary Gate", "pressure", "high")
+    assert trial.delivered == pytest.approx(trial.asked, rel=2e-3)
+    assert trial.mismatch < 1e-7

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 CHOSEN = ("stations", "control valves", "pressures")
 SECONDS = 20.0  # for one day
 STARTS = (0.3, 0.6, 0.0)  # shares of the exports from which the search begins, in turn
+EXACT = 1e-6  # mismatch of the laws, recomputed: more is no state
 SHORT = 2e-3  # of the exports asked: less than this lacking is carried
 SPARE = 0.01  # of what was carried: what a cut leaves free, so that the next plan is not refused for a hair
 ALL_OPEN = 0.999  # share of a corridor, of what it has in other futures: below it something is stopped
@@ -70,8 +71,8 @@ UNITS = {"pressure": ("bara", 1e-5), "inlet_pressure": ("bara", 1e-5), "outlet_p
 class Trial:
     """One day under the exact laws: exports asked and delivered [bcm/y].
 
-    carried    all that is asked; every law and limit holds
-    mismatch   of the laws at the state found, recomputed outside the search (nan where no state keeps the limits)
+    carried    all that is asked; every law and limit holds, confirmed by `steady` with the set-points found
+    mismatch   of the laws there, recomputed outside the search (nan where no state keeps the limits)
     element, quantity, side, limit, unit   of the limit that holds the exports back most
     short      corridor -> what of it cannot be delivered [bcm/y];  why = in words, where no state could be looked for
     """
@@ -287,8 +288,9 @@ class Stage:
         lacks = self._short(run.lacking(found), day)
         delivered = told.asked - sum(v for _, v in lacks)
         carried = told.asked - delivered <= SHORT * max(1.0, told.asked)
-        result = replace(told if carried else held, delivered=delivered, carried=carried, short=lacks)
-        return replace(result, mismatch=run.mismatch(found))
+        return run.confirmed(
+            found, replace(told if carried else held, delivered=delivered, carried=carried, short=lacks)
+        )
 
     def _reversed(self, day: Day) -> list[str]:
         """Return the trunk lines that a day runs from their far hub to the near one."""
@@ -422,7 +424,18 @@ class _Run:
         said = {k.where: k.value for k in setpoints(self.system, self.chosen, found.X[0], self.before)}
         return {name: max(0.0, c.known.value - said[name]) / rate for name, c in self.out.items()}
 
-    def mismatch(self, found: Found) -> float:
-        """Return the mismatch of the laws at the set-points found, solved and recomputed by `steady`."""
+    def confirmed(self, found: Found, trial: Trial) -> Trial:
+        """Solve the laws anew with the set-points found: no answer, a mismatch or a broken limit refuses the day."""
         points = setpoints(self.system, self.chosen, found.X[0], self.before)
-        return steady(self.network, [*self.knowns, *points]).mismatch
+        try:
+            result = steady(self.network, [*self.knowns, *points])
+        except SeraiError as error:
+            return replace(trial, carried=False, quantity="no state", why=str(error))
+        trial = replace(trial, mismatch=result.mismatch, carried=trial.carried and result.mismatch <= EXACT)
+        broken = result.breaks()
+        if not broken:
+            return trial
+        b = broken[0]
+        unit, factor = UNITS.get(b.quantity, ("", 1.0))
+        return replace(trial, carried=False, element=b.element, quantity=b.quantity, limit=b.limit * factor, unit=unit,
+                       side="low" if b.value < b.limit else "high")  # fmt: skip
