@@ -209,7 +209,7 @@ export class MapFigure {
     for (const e of sites)
       if (e.kind === "field" && e.table === "supplies") wanted.push({ e, p: at(e.at!), rank: 3 });
       else if (e.kind === "bus" && this.plain(e)) wanted.push({ e, p: at(e.at!), rank: (e.level_kv ?? 0) >= 400 ? 2 : 5 });
-    const dense = [...wanted.map((x) => x.p), ...edges.flatMap((e) => { const [a, b] = e.path!.map(at) as [P, P]; return [0.2, 0.4, 0.6, 0.8].map((s): P => [a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])]); })];
+    const dense = [...wanted.map((x) => x.p), ...edges.flatMap((e) => { const a = at(e.path![0]!), b = at(e.path!.at(-1)!); return [0.2, 0.4, 0.6, 0.8].map((s): P => [a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])]); })];
     return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank), dense });
   }
   /** The field's buses of 200 kV and more; where a case has few, all of them. */
