@@ -64,6 +64,12 @@ def accepted(last: Plan, tried: Replay, rounds: int) -> dict[str, Any]:
             "holds": tried.accepted}  # fmt: skip
 
 
+def heard(made: Plan, tried: Replay) -> None:
+    """Tell of a round on the way."""
+    print(made, tried, *(f"{c.planned} {c.asked:.2f} -> {c.carried:.2f}" for c in tried.cuts), sep="\n  ",
+          file=sys.stderr, flush=True)  # fmt: skip
+
+
 def main() -> int:
     """Run every row; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -74,7 +80,7 @@ def main() -> int:
     network = read("turkmenistan")
     years = SHORT_YEARS if given.short else ()
     rounds = carried_plan(
-        "turkmenistan", rounds=given.rounds, network=network, years=years, neutrality=RULE,
+        "turkmenistan", rounds=given.rounds, network=network, years=years, neutrality=RULE, told=heard,
         futures=40 if given.short else 100, seconds=60.0,
     )  # fmt: skip
     last, tried = rounds[0]
