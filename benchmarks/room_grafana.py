@@ -21,6 +21,7 @@ import re
 import shutil
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,17 +69,31 @@ STEPS = (
 
 @dataclass
 class Incident:
-    """A twin in the middle of the leak, its readings in PostgreSQL, the truth, and when the alarm came [s]."""
+    """A twin in the middle of the leak, its readings in PostgreSQL, the truth; when the alarm came, and now [s]."""
 
     twin: Twin
     recording: object
+    register: object
     server: LocalPostgres
-    told: float
+    told: list[float]
     now: list[float]
 
+    async def happen(self) -> None:
+        """Run the scenario until some minutes after its alarm."""
+        recording = self.recording
+        checks = Checks(points(recording.network), self.register, Limits(off=Quality.STALE | Quality.CLOCK_SKEW))
+        for k, batch in enumerate(recording, start=1):
+            checked = checks.check(batch)
+            self.twin.around.store.append(f"field {k}", checked, "field")
+            self.twin.loop.take(checked)
+            self.now[0] = recording.start + 60.0 * k
+            await self.twin.beat(self.now[0])
+            if self.told and self.now[0] >= self.told[0] + 60.0 * AFTER:
+                break
 
-def happen(server: LocalPostgres) -> Incident:
-    """Run the scenario until some minutes after its alarm."""
+
+def incident(server: LocalPostgres) -> Incident:
+    """Make the twin over the scenario; nothing has happened yet."""
     country = sr.read("turkmenistan")
     gas = np.array([i.scan == 60.0 for i in instruments(country)])
     net = country.with_tables(instruments=country["instruments"].where(gas))
@@ -86,11 +101,10 @@ def happen(server: LocalPostgres) -> Incident:
     recording = field.readings(net, scenario, step="60s")
     course = Course(recording.network, hour=scenario.start_hour, settled=SETTLE)
     register = recording.meters().register
-    checks = Checks(points(recording.network), register, Limits(off=Quality.STALE | Quality.CLOCK_SKEW))
     loop = Loop(recording.network, register, course, settings=Settings(60.0, inline=True))
     loop.shown = lambda now: recording.shown(now - recording.start)
-    store, now, told = historian.open(server.url), [recording.start], []
-    twin = Twin(loop, Around(now=lambda: now[0], store=store, archive=server.url))
+    now, told = [recording.start], []
+    twin = Twin(loop, Around(now=lambda: now[0], store=historian.open(server.url), archive=server.url))
     tell = twin.tell
 
     def heard(kind, data):
@@ -99,51 +113,46 @@ def happen(server: LocalPostgres) -> Incident:
         tell(kind, data)
 
     twin.tell = heard
-
-    async def run():
-        for k, batch in enumerate(recording, start=1):
-            checked = checks.check(batch)
-            store.append(f"field {k}", checked, "field")
-            loop.take(checked)
-            now[0] = recording.start + 60.0 * k
-            await twin.beat(now[0])
-            if told and now[0] >= told[0] + 60.0 * AFTER:
-                break
-
-    asyncio.run(run())
-    store.close()
-    return Incident(twin, recording, server, told[0] if told else np.nan, now)
+    return Incident(twin, recording, register, server, told, now)
 
 
 # --------------------------------------------------------------------------------------------------------------- page
 
 
-def by_page(incident: Incident, built: Path, pictures: Path | None) -> tuple[int, str, str]:
+@contextmanager
+def opened(made: Incident, built: Path):
+    """Let it happen behind a room, and yield the room."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(built, Path(folder) / "page")
+        with site(Path(folder), desk=made.twin) as found:
+            room = Lived(made.twin, None, found.app)
+            room.start()
+            asyncio.run_coroutine_threadsafe(made.happen(), room.loop).result()
+            yield room
+            room.stop()
+
+
+def by_page(room: Lived, pictures: Path | None) -> tuple[int, str, str]:
     """Drive the page from the overview to the cause; return keys pressed, and the texts of alarm and cause."""
     keys = 0
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        shutil.copytree(built, Path(folder) / "page")
-        with site(Path(folder), desk=incident.twin) as opened:
-            room = Lived(incident.twin, None, opened.app)
-            room.start()
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
-            sign_in(page, room.address)
-            page.wait_for_selector("#ban")
-            page.keyboard.press("4")
-            keys += 1
-            page.wait_for_selector("tr[data-alarm]")
-            page.wait_for_timeout(1500)
-            alarm = page.locator("section.det").inner_text()
-            _kept(page, pictures, "page-alarm")
-            page.keyboard.press("d")
-            keys += 1
-            page.wait_for_selector("main.v-diagnosis")
-            page.wait_for_timeout(2000)
-            cause = page.locator("main").inner_text()
-            _kept(page, pictures, "page-cause")
-            browser.close()
-            room.stop()
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        sign_in(page, room.address)
+        page.wait_for_selector("#ban")
+        page.keyboard.press("4")
+        keys += 1
+        page.wait_for_selector("tr[data-alarm]")
+        page.wait_for_timeout(1500)
+        alarm = page.locator("section.det").inner_text()
+        _kept(page, pictures, "page-alarm")
+        page.keyboard.press("d")
+        keys += 1
+        page.wait_for_selector("main.v-diagnosis")
+        page.wait_for_timeout(2000)
+        cause = page.locator("main").inner_text()
+        _kept(page, pictures, "page-cause")
+        browser.close()
     return keys, alarm, cause
 
 
@@ -175,15 +184,15 @@ class Board:
             return cursor.fetch_arrow_table().to_pylist()
 
 
-def rule(board: Board, incident: Incident, begin: float) -> dict[float, tuple[int, float | None]]:
+def rule(board: Board, made: Incident, begin: float) -> dict[float, tuple[int, float | None]]:
     """Evaluate the board's alert rule every ten minutes: spreads -> alarms before the leak, hours to the first after.
 
     An alarm is a line that comes above the limit and was not above it ten minutes before.
     """
-    start = incident.recording.start
+    start = made.recording.start
     found = {s: [0, None] for s in SPREADS}
     above = {s: set() for s in SPREADS}
-    for at in np.arange(start + 6 * 3600.0, incident.now[0] + 1.0, 600.0):
+    for at in np.arange(start + 6 * 3600.0, made.now[0] + 1.0, 600.0):
         table = {r["line"]: r["change in spreads"] for r in board("Balances of all lines", at - 6 * 3600.0, at)}
         for s in SPREADS:
             over = {name for name, z in table.items() if z is not None and abs(z) > s}
@@ -195,19 +204,19 @@ def rule(board: Board, incident: Incident, begin: float) -> dict[float, tuple[in
     return {s: (n, first) for s, (n, first) in found.items()}
 
 
-def drawn(board: Board, incident: Incident, pictures: Path) -> None:
+def drawn(board: Board, made: Incident, pictures: Path) -> None:
     """Draw what the board's queries return, panel by panel, over its default range of six hours."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    end = incident.now[0]
+    end = made.now[0]
     span = (end - 6 * 3600.0, end)
     gauges = ["Abadan Head Regulator PT out", "Tejen Gate PT", "Akhal PS PT", "Ashgabat PS PT"]
     meters = ["Abadan Head Regulator FT", "Gokdepe Regulator FT"]
     figure, axes = plt.subplots(2, 2, figsize=(14.4, 8.1), layout="constrained")
-    zero = incident.recording.start - 3600.0 * incident.recording.scenario.start_hour
+    zero = made.recording.start - 3600.0 * made.recording.scenario.start_hour
 
     def hours(rows):
         return [(float(r["time"]) if not hasattr(r["time"], "timestamp") else r["time"].timestamp()) for r in rows]
@@ -232,13 +241,13 @@ def drawn(board: Board, incident: Incident, pictures: Path) -> None:
              for r in table]  # fmt: skip
     axes[0, 1].axis("off")
     axes[0, 1].set_title("Balances of all lines, kg/s", loc="left", fontsize=11)
-    made = axes[0, 1].table(
+    grid = axes[0, 1].table(
         cells, colLabels=["line", "last hour", "before", "change", "in spreads"], loc="upper left", cellLoc="right",
         colWidths=[0.56, 0.11, 0.11, 0.11, 0.11],
     )  # fmt: skip
-    made.auto_set_font_size(value=False)
-    made.set_fontsize(7.5)
-    for (_, column), cell in made.get_celld().items():
+    grid.auto_set_font_size(value=False)
+    grid.set_fontsize(7.5)
+    for (_, column), cell in grid.get_celld().items():
         cell.set_edgecolor("#dddddd")
         if column == 0:
             cell.set_text_props(ha="left")
@@ -263,7 +272,9 @@ def main() -> int:
     given = ask.parse_args()
     server = LocalPostgres()
     try:
-        rows = compared(happen(server), given.page, given.pictures)
+        made = incident(server)
+        with opened(made, given.page) as room:
+            rows = compared(made, room, given.pictures)
     finally:
         server.stop()
     for row in rows:
@@ -271,30 +282,30 @@ def main() -> int:
     return 0 if all(row.get("holds", True) for row in rows) else 1
 
 
-def compared(incident: Incident, built: Path, pictures: Path | None) -> list[dict]:
+def compared(made: Incident, room: Lived, pictures: Path | None) -> list[dict]:
     """Return the rows of both sides."""
-    recording = incident.recording
+    recording = made.recording
     (leak,) = (label for label in recording.truth.labels if label.kind == "leak")
     begin, pipe = recording.start + leak.begin, leak.where[0]
     per_day = DAY / recording.network.gas.standard_density / 1e6  # of 1 kg/s in million m3
-    if np.isnan(incident.told):
+    if not made.told:
         return [{"work": "the leak raises an alarm", "figure": None, "holds": False}]
-    keys, alarm, cause = by_page(incident, built, pictures)
-    finding = next(f for f in incident.twin._diagnosis(incident.now[0])["findings"] if f["kind"].startswith("leak"))
-    places = [f["where"] for f in incident.twin._diagnosis(incident.now[0])["findings"]]
+    keys, alarm, cause = by_page(room, pictures)
+    finding = next(f for f in made.twin._diagnosis(made.now[0])["findings"] if f["kind"].startswith("leak"))
+    places = [f["where"] for f in made.twin._diagnosis(made.now[0])["findings"]]
     _, pipes = lines(sr.read("turkmenistan"))
     line = next(name for name, mine in pipes.items() if pipe in mine)
-    board = Board(incident.server, line)
-    end = incident.now[0]
+    board = Board(made.server, line)
+    end = made.now[0]
     table = board("Balances of all lines", end - 6 * 3600.0, end)
     rank, mine = next((k, r) for k, r in enumerate(table, start=1) if r["line"] == line)
-    fired = rule(board, incident, begin)
+    fired = rule(board, made, begin)
     clean = (begin - recording.start) / 3600.0 - 6.0
     if pictures is not None:
-        drawn(board, incident, pictures)
+        drawn(board, made, pictures)
     named = pipe in alarm and bool(re.search(re.escape(pipe), cause))
     return [
-        {"work": "page: from the leak to the alarm [min]", "figure": round((incident.told - begin) / 60.0, 1),
+        {"work": "page: from the leak to the alarm [min]", "figure": round((made.told[0] - begin) / 60.0, 1),
          "alarm": alarm.splitlines()[1:3], "findings": places},
         {"work": "page: keys from the overview to pipe, place and size", "figure": keys, "bar": 3,
          "holds": named and keys <= 3, "pipe": finding["where"], "place": finding["place"],
