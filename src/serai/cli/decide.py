@@ -11,6 +11,8 @@ import typer
 from serai.cli.command import Case, guarded, progress
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from serai.plan.plan import Plan
     from serai.plan.replay import Replay
 
@@ -18,6 +20,9 @@ TABLES = ("builds", "contracts", "flows", "shares", "concentration", "certificat
 Share = Annotated[float, typer.Option(help="Largest share of one route, transit state, market or bloc; 1 = no bound.")]
 Loss = Annotated[float, typer.Option(help="Largest share of revenue that a stop of any one may cost; 1 = no bound.")]
 Survive = Annotated[bool, typer.Option(help="Homes and firm sales survive the loss of any one piece.")]
+Surface = Annotated[
+    bool, typer.Option("--frontier", help="Plan at 25 risks and bounds too: what caution and neutrality cost.")
+]
 Checks = Annotated[bool, typer.Option(help="Replay, Monte Carlo, regret, smallest breaking sets, back-test.")]
 
 
@@ -35,6 +40,7 @@ def plan(  # noqa: PLR0917 - each is an option of its own
     rounds: Annotated[int, typer.Option(help="Times that the pipes may refuse it and it is made anew.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Of the futures.")] = 1,
     checks: Checks = True,
+    frontier: Surface = False,
     mps: Annotated[bool, typer.Option("--mps", help="Write the whole program as an MPS file too.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of page and tables; a folder per case is made in it.")] = Path(
         "out"
@@ -62,7 +68,7 @@ def plan(  # noqa: PLR0917 - each is an option of its own
         getattr(found, name).to_csv(folder / f"plan_{name}.csv")
     if mps:
         typer.echo(f"written  {found.to_mps(folder / 'plan.mps')}")
-    _page(made, folder, checks=checks)
+    _page(made, folder, _frontier(found, seconds) if frontier else None, checks=checks)
 
 
 def _made(case: str, rounds: int, how: dict[str, Any]) -> list[tuple[Plan, Replay | None]]:
@@ -83,7 +89,18 @@ def _made(case: str, rounds: int, how: dict[str, Any]) -> list[tuple[Plan, Repla
     return [(search(case, progress=told, **how), None)]
 
 
-def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool) -> None:
+def _frontier(found: Plan, seconds: float) -> pd.DataFrame:
+    """Return plans at other risks and bounds, by all cores, a time for each."""
+    from serai.plan.frontier import workers
+
+    with progress("Frontier") as bar, workers() as processes:
+        points = found.frontier(seconds=seconds, executor=processes, progress=lambda share, _: bar(share))
+    short = [p for p in points.points if not p.gap <= points.asked]
+    typer.echo(f"frontier: {len(points.points)} points, {len(short)} with a gap above {100 * points.asked:g} %")
+    return points.table
+
+
+def _page(made: list[tuple[Plan, Replay | None]], folder: Path, frontier: pd.DataFrame | None, *, checks: bool) -> None:
     """Write the page, and the tables of what was asked of the plan."""
     import json
 
@@ -92,11 +109,11 @@ def _page(made: list[tuple[Plan, Replay | None]], folder: Path, *, checks: bool)
 
     if checks:
         with progress("Checks") as bar:
-            study = study_of(made, bar)
-        for name, rows in study.tables().items():
-            rows.to_csv(folder / f"plan_{name}.csv")
+            study = study_of(made, bar, frontier)
     else:
-        study = Study(made[0][0])
+        study = Study(made[0][0], frontier=frontier)
+    for name, rows in study.tables().items():
+        rows.to_csv(folder / f"plan_{name}.csv")
     told = shown(study.plan, study.replay, study.frontier)
     (folder / "plan.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")  # for the control room
     typer.echo(f"written  {folder}/plan_*.csv")

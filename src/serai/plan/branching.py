@@ -49,13 +49,19 @@ class Part:
 class Tree:
     """Open parts, the best bound first, and what splitting on each decision has cost so far."""
 
-    def __init__(self, low: Floats, high: Floats, bound: float) -> None:
-        """Start with one part: all plans."""
+    def __init__(self, low: Floats, high: Floats, bound: float, before: Tree | None = None) -> None:
+        """Start with one part: all plans.
+
+        before  another tree of the same decisions, whose losses are a first guess of these
+        """
         self.parts = [Part(-bound, 0, bound, low, high)]
         self.closed = -inf  # best bound of parts that were left unsplit
         self.count = 1
         self.loss = np.zeros((2, len(low)))  # by decision and side: sum of losses per unit of change, and how many
         self.seen = np.zeros((2, len(low)))
+        if before is not None:  # one loss of each decision: what is seen now soon outweighs it
+            self.seen = np.minimum(before.seen, 1.0)
+            self.loss = np.where(before.seen > 0.0, before.loss / np.maximum(before.seen, 1.0), 0.0)
 
     def bound(self, current: Part | None = None) -> float:
         """Return what no plan can exceed."""

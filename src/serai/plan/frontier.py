@@ -3,18 +3,24 @@
 
     found = frontier("turkmenistan", risks=(0.0, 0.5), shares=(0.5, 0.7, 1.0))
     found.table                          # a row for every pair: value, bound, mean, worst, the price of neutrality
+    plan.frontier()                      # the same around a plan, of the same tables, futures and other bounds
 
-Points are solved from the tightest bound on: its plan keeps every looser bound, so each point starts from a plan, from
-the cuts of all points before it, and from the weighings of futures that its risk allows.
+Points of one risk are solved from the tightest bound on, by one search: its plan keeps every looser bound, its cuts and
+weighings of futures depend on no bound, so that each point starts from a plan and from all that was learned.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 import pandas as pd
 
@@ -27,12 +33,11 @@ from serai.plan.solve import Search
 from serai.simulate.ensemble_parts import in_order
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from serai.plan.scenarios import Scenarios
+    from serai.plan.made import Made
     from serai.plan.solve import Solved
     from serai.plan.value import Decisions
 
@@ -71,10 +76,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Frontier:
-    """Points over risk and bound, with the names that their decisions stand for."""
+    """Points over risk and bound, with the names that their decisions stand for.
+
+    asked   gap to which each point was to be solved;  chosen = risk and share of the plan that it was made around
+    """
 
     problem: Problem
     points: tuple[Point, ...]
+    asked: float
+    chosen: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         """Say what it is in one line."""
@@ -89,6 +99,7 @@ class Frontier:
     def table(self) -> pd.DataFrame:
         """A row a point: risk, share, value, bound, gap, mean, worst, builds, contracts, prices of neutrality.
 
+        proven            whether the gap is what was asked;  chosen = whether it is the plan itself
         price_dual        [million USD per percentage point of the bound] at fixed builds and contracts
         price_difference  the same between this bound and the next looser one: builds jump, so the two differ
         """
@@ -100,6 +111,7 @@ class Frontier:
                 {
                     "risk": p.risk, "share": p.share, "value": p.value, "bound": p.bound, "gap": p.gap, "mean": p.mean,
                     "worst": p.worst, "price_dual": p.room / 100.0, "seconds": p.seconds,
+                    "proven": p.gap <= self.asked, "chosen": (p.risk, p.share) == self.chosen,
                     "builds": "; ".join(q.name for q, b in zip(case.projects, x, strict=False) if b > 0.5),
                     "contracts": "; ".join(case.contracts[i].name for i, b in zip(open_, u, strict=False) if b > 0.5),
                 }
@@ -135,67 +147,129 @@ def frontier(
     neutrality  other bounds, that hold at every point
     tail, futures, seed, gap   as in `plan`
     seconds     each point may take; one that is not done by then shows its gap
-    executor    any concurrent.futures executor (processes must be spawned) or Dask client: one piece for each bound
+    executor    any concurrent.futures executor (processes must be spawned) or Dask client: one piece for each risk,
+                the largest first, which takes longest
     progress    is told the share done, 0 to 1, and the point
 
     Raises SeraiError for a risk or a share outside 0 to 1, CaseError for mistakes in the tables. A point at which no
     plan keeps the bounds is nan.
     """
-    for what, values in (("risk", risks), ("share", shares)):
-        if not len(values) or not all(0.0 <= v <= 1.0 for v in values):
-            msg = f"a frontier needs {what}s between 0 and 1, got {list(values)}"
-            raise SeraiError(msg)
     tables = case if isinstance(case, PlanningCase) else read_planning(case)
-    rule, order = neutrality or Neutrality(), sorted(set(shares))
-    rules = [replace(rule, max_share={**rule.shares, **dict.fromkeys(bounded, s)}) for s in order]
-    work = _Work(tables, draw(tables, futures, seed=seed), tuple(sorted(set(risks))), tail, gap, seconds)
-    count, points = len(order) * len(work.risks), []
+    problem = Problem(tables, draw(tables, futures, seed=seed))
+    work = _Work(problem, neutrality or Neutrality(), _sorted("share", shares), tuple(bounded), tail, gap, seconds)
+    return _frontier(work, _sorted("risk", risks), executor, progress)
+
+
+def around(
+    made: Made,
+    *,
+    risks: Sequence[float] = RISKS,
+    shares: Sequence[float] = SHARES,
+    gap: float = 5e-3,
+    seconds: float = 60.0,
+    executor: Any = None,
+    progress: Callable[[float, Point], None] | None = None,
+) -> Frontier:
+    """Plan at every risk and every bound around a plan: its tables, its futures, its other bounds.
+
+    The plan is one of the points: its own risk and share stand in place of the nearest of those given. Where it bounds
+    some dimensions only, the shares are of these. Options and errors are those of `frontier`.
+    """
+    rule = made.neutrality
+    limits, bounded = set(rule.limits.values()), tuple(rule.limits) or DIMENSIONS
+    work = _Work(made.problem, rule, _sorted("share", shares), bounded, made.tail, gap, seconds)
+    if len(limits) > 1:  # no one share is that of the plan
+        return _frontier(work, _sorted("risk", risks), executor, progress)
+    own = (made.risk, limits.pop() if limits else 1.0)
+    itself = _point(made.problem, made.solved, *own, made.tail)
+    work = replace(work, shares=_with(own[1], work.shares), given=(own,))
+    return _frontier(work, _with(own[0], _sorted("risk", risks)), executor, progress, itself)
+
+
+def workers(count: int | None = None) -> ProcessPoolExecutor:
+    """Return processes for a frontier, one for each core unless said otherwise."""
+    spawned = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count or os.cpu_count(), mp_context=spawned, initializer=_one_thread)
+
+
+def _one_thread() -> None:
+    """Let this process solve its networks by one thread: the others have their own."""
+    numba.set_num_threads(1)
+
+
+def _sorted(what: str, values: Sequence[float]) -> tuple[float, ...]:
+    if not len(values) or not all(0.0 <= v <= 1.0 for v in values):
+        msg = f"a frontier needs {what}s between 0 and 1, got {list(values)}"
+        raise SeraiError(msg)
+    return tuple(sorted(set(values)))
+
+
+def _with(own: float, values: tuple[float, ...]) -> tuple[float, ...]:
+    """Return values with one of them in place of the nearest."""
+    nearest = min(values, key=lambda v: abs(v - own))
+    return tuple(sorted({own, *(v for v in values if v != nearest)}))
+
+
+def _frontier(
+    work: _Work,
+    risks: tuple[float, ...],
+    executor: Any,
+    progress: Callable[[float, Point], None] | None,
+    itself: Point | None = None,
+) -> Frontier:
+    points, count = [] if itself is None else [itself], len(risks) * len(work.shares)
+    every: Any
     if executor is None:
-        every: Any = work.points(list(zip(order, rules, strict=True)))
+        every = work.points(risks)
     else:
-        pieces = ((work, [one]) for one in zip(order, rules, strict=True))
-        every = (point for chain in in_order(executor, _chain, pieces) for point in chain)
+        chains = in_order(executor, _chain, [(work, [r]) for r in risks[::-1]])
+        every = (point for chain in chains for point in chain)
     for point in every:
         points.append(point)
         if progress is not None:
             progress(len(points) / count, point)
-    return Frontier(Problem(tables, work.futures), tuple(points))
+    chosen = (itself.risk, itself.share) if itself else None
+    return Frontier(work.problem, tuple(points), work.gap, chosen)
 
 
 @dataclass(frozen=True)
 class _Work:
     """What all points share."""
 
-    case: PlanningCase
-    futures: Scenarios
-    risks: tuple[float, ...]
+    problem: Problem
+    rule: Neutrality  # but for its shares
+    shares: tuple[float, ...]  # the tightest first
+    bounded: tuple[str, ...]
     tail: float
     gap: float
     seconds: float
+    given: tuple[tuple[float, float], ...] = ()  # points that are known already
 
-    def points(self, rules: list[tuple[float, Neutrality]]) -> Iterator[Point]:
-        """Yield the points of bounds (the tightest first) by one search that keeps what it learns."""
-        problem, search = Problem(self.case, self.futures), None
-        for share, rule in rules:
-            for risk in self.risks:
-                begun = time.perf_counter()
-                try:
-                    if search is None:
-                        search = Search(problem, rule, risk, self.tail)
-                    else:
-                        search.ask(rule, risk)
-                    found = search.run(self.gap, self.seconds)
-                except PhysicsRefused:
-                    lost = time.perf_counter() - begun
-                    yield Point(risk, share, np.nan, np.nan, np.nan, np.nan, np.nan, None, lost, 0)
-                    continue
-                yield _point(problem, found, risk, share, self.tail)
+    def points(self, risks: Sequence[float]) -> Iterator[Point]:
+        """Yield the points of some risks by one search that keeps what it learns."""
+        search: Search | None = None
+        for risk, share in product(risks, self.shares):
+            if (risk, share) in self.given:
+                continue
+            rule = replace(self.rule, max_share={**self.rule.shares, **dict.fromkeys(self.bounded, share)})
+            begun = time.perf_counter()
+            try:
+                if search is None:
+                    search = Search(self.problem, rule, risk, self.tail)
+                else:
+                    search.ask(rule, risk)
+                found = search.run(self.gap, self.seconds)
+            except PhysicsRefused:
+                lost = time.perf_counter() - begun
+                yield Point(risk, share, np.nan, np.nan, np.nan, np.nan, np.nan, None, lost, 0)
+                continue
+            yield _point(self.problem, found, risk, share, self.tail)
 
 
-def _chain(piece: tuple[_Work, list[tuple[float, Neutrality]]]) -> list[Point]:
-    """Solve the points of some bounds in a worker."""
-    work, rules = piece
-    return list(work.points(rules))
+def _chain(piece: tuple[_Work, list[float]]) -> list[Point]:
+    """Solve the points of some risks in a worker."""
+    work, risks = piece
+    return list(work.points(risks))
 
 
 def _point(p: Problem, found: Solved, risk: float, share: float, tail: float) -> Point:

@@ -16,6 +16,7 @@ from serai.plan.breaking import breaking
 from serai.plan.case import PlanningCase, inputs, read_planning
 from serai.plan.conflicts import conflicts
 from serai.plan.export import to_linopy, to_mps
+from serai.plan.frontier import around
 from serai.plan.made import Made
 from serai.plan.montecarlo import monte_carlo
 from serai.plan.neutrality import Neutrality, dependences, herfindahl
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serai.network import Network
+    from serai.plan.frontier import Frontier
     from serai.plan.montecarlo import MonteCarlo
     from serai.plan.replay import Replay
 
@@ -136,6 +138,10 @@ class Plan(Made):
     def monte_carlo(self, futures: int = 1000, *, seed: int = 2) -> MonteCarlo:
         """Run the plan through fresh futures: value, shares, unserved home gas."""
         return monte_carlo(self, futures, seed=seed)
+
+    def frontier(self, **how: Any) -> Frontier:
+        """Plan at other risks and other bounds on shares: what caution and neutrality cost; see `frontier.around`."""
+        return around(self, **how)
 
     def breaking(self, years: Sequence[int] = (), **how: Any) -> pd.DataFrame:
         """Return the smallest sets of outages that break the plan; see `serai.plan.breaking`."""

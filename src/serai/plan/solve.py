@@ -105,6 +105,7 @@ class Search:
         self.attained = 0.0  # what the last policy came to at its decisions: the scale of money
         self.told: Callable[[float, float], None] | None = None
         self.first: Decisions | None = None  # a plan to try before any other
+        self.tree: Tree | None = None  # of the last run
         self.master.weigh(np.ones(problem.scenarios.count))
 
     def run(self, gap: float, seconds: float, progress: Callable[[float, float], None] | None = None) -> Solved:
@@ -120,7 +121,7 @@ class Search:
             self.best = self._attained(self.first)
         self.master.limit(np.zeros(count), np.ones(count))
         self.bound = min(self.bound, self._converge())
-        tree = Tree(np.zeros(count), np.ones(count), self.bound)
+        self.tree = tree = Tree(np.zeros(count), np.ones(count), self.bound, self.tree)
         self._grow(tree)
         if self.best is None:
             msg = "no plan keeps every bound on dependence"

@@ -87,28 +87,50 @@ def _why(trial: Any) -> str | None:
 
 
 def _frontier(table: pd.DataFrame) -> dict[str, Any]:
-    """Return value against risk at the tightest bound, and what each bound costs at the least fear."""
+    """Return all points; of them value against risk at the plan's own bound, what each bound costs at its own risk.
+
+    Where the plan is none of the points: at the tightest bound, at the least risk.
+    """
     solved = table[np.isfinite(table["value"])]
     if solved.empty:
         return {}
-    tight = solved[solved["share"] == solved["share"].min()]
-    calm = solved[solved["risk"] == solved["risk"].min()]
-    free = float(calm["mean"].max())
+    itself = solved[solved["chosen"]]
+    share, risk = (itself if len(itself) else solved)[["share", "risk"]].min()
+    own, level = solved[solved["share"] == share], solved[solved["risk"] == risk]
+    free = float(level["value"].max())
     return {
         "frontier": [
-            {"risk": r["worst"] / BILLION, "value": r["mean"] / BILLION, "label": f"{r['risk']:g}", "chosen": False}
-            for r in _rows(tight)
+            {"risk": r["worst"] / BILLION, "value": r["mean"] / BILLION, "label": f"{r['risk']:g}",
+             "chosen": r["chosen"]}
+            for r in _rows(own)
         ],
         "price": [
-            {"limit": 100.0 * r["share"], "given_up": (free - r["mean"]) / BILLION}
-            for r in _rows(calm.sort_values("share"))
+            {"limit": 100.0 * r["share"], "given_up": (free - r["value"]) / BILLION}
+            for r in _rows(level.sort_values("share"))
         ],
-    }
+        "points": [_point(r) for r in _rows(table)],
+    }  # fmt: skip
+
+
+def _point(row: dict[str, Any]) -> dict[str, Any]:
+    """Return one plan of the frontier; what is not known of it is null."""
+    money = {"value": "value", "bound": "bound", "mean": "mean", "risk": "worst", "price": "price_dual",
+             "price_step": "price_difference"}  # fmt: skip
+    return {
+        "lambda": row["risk"], "limit": round(100.0 * row["share"], 6),
+        **{name: _plain(row[column] / BILLION, 6) for name, column in money.items()},
+        "gap": _plain(row["gap"], 6), "proven": row["proven"], "chosen": row["chosen"],
+        "builds": _names(row["builds"]), "contracts": _names(row["contracts"]), "seconds": _plain(row["seconds"], 1),
+    }  # fmt: skip
+
+
+def _names(text: str) -> list[str]:
+    return text.split("; ") if text else []
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def _plain(value: float) -> float | None:
-    return round(float(value), 3) if isfinite(value) else None
+def _plain(value: float, places: int = 3) -> float | None:
+    return round(float(value), places) if isfinite(value) else None
