@@ -133,13 +133,14 @@ class Course:
         self.ring = np.full((max(WINDOWS), n), np.nan)
         self.memory = Memory.of(n)
         self._own = own
-        self._varies = np.array([m.where in self.bare["compressors"] for m in own])
-        self._doubt = np.where(self._varies & [m.quantity in WORK for m in own], STATION, 0.0)
+        self._varies = np.array([m.where in self.bare["compressors"] for m in own], bool)
+        self._doubt = np.where(self._varies & np.array([m.quantity in WORK for m in own], bool), STATION, 0.0)
         self._spreads: dict[tuple[int, bytes], Mapping[tuple[str, str], float]] = {}
         self._mine: dict[str, NDArray[np.bool_]] = {}
         self._orders: dict[tuple[str, str], float] = {}
         self._changed: dict[str, int] = {}
         self._before = -1
+        self._faults: set[tuple[str, str]] = set()
         self._estimators: dict[tuple[tuple[str, str, float], ...], Estimator] = {}
         self.shows(self.shown)
 
@@ -330,12 +331,16 @@ class Course:
                 self.learning.spreads.add(window, list(d.tested.keys()), d.tested.statistic())
             if window == 0:
                 self.last = d
+                faults = {(s.kind, s.where) for f in d.faults for s in f.suspects[:1]}
+                if faults != self._faults:
+                    self.ring[:-1] = np.nan  # a mean of before and after tells of neither
+                self._faults = faults
             new = [] if self.learning is not None else self._of_scan(d, window, time)
             found = [x for x in found if not any(y.alike(x) for y in new)] + new if window else new
         self.ledger.take("scan", found)
-        if self.last is not None:
-            open_now = [x for x in self.ledger.open if x.source == "scan"]
-            self._learn_offsets(self.last, [] if self.learning is not None else [*found, *open_now])
+        wrong = found or any(x.source == "scan" for x in self.ledger.open)
+        if self.last is not None and not wrong:  # what is wrong in one place shows in residuals everywhere
+            self._learn_offsets(self.last)
 
     def _sigmas(self, values: Floats) -> Floats:
         """Return the standard deviations of readings (n_meter,), nan where there is none."""
@@ -414,17 +419,10 @@ class Course:
         k = t.row(meter.where)
         return (meter.name, meter.where, *(str(t[c][k]) for c in ENDS if c in t.columns))
 
-    def _learn_offsets(self, d: Diagnosis, wrong: Sequence[Incident]) -> None:
-        """Move the offset of each meter by its residual: the mean at first, later with a memory of a day.
-
-        While something is wrong only those meters learn that are new, and nobody's suspects.
-        """
+    def _learn_offsets(self, d: Diagnosis) -> None:
+        """Move the offset of each meter by its residual: the mean at first, later with a memory of a day."""
         e = d.estimate
         told = e.used & np.isfinite(e.residuals)
-        if wrong:
-            accused = {name for x in wrong for name in x.where}
-            told &= self.heard < KNOWN
-            told &= np.array([accused.isdisjoint((m.name, m.where)) for m in self._own])
         self.heard = self.heard + told
         share = 1.0 / np.clip(self.heard, 1.0, DAY)
         moved = np.where(told, np.nan_to_num(e.residuals) / np.where(told, e.sigmas, 1.0), 0.0)

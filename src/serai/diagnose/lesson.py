@@ -149,6 +149,14 @@ class Spreads:
             found[0] += 1.0
             found[1] += value * value
 
+    def join(self, other: Spreads) -> None:
+        """Take what others have gathered."""
+        for mine, theirs in zip(self.sums, other.sums, strict=True):
+            for key, (n, s2) in theirs.items():
+                found = mine.setdefault(key, [0.0, 0.0])
+                found[0] += n
+                found[1] += s2
+
     def spread(self) -> tuple[dict[tuple[str, str], float], ...]:
         """Return the root mean square of each, widened by MARGIN."""
         return tuple(

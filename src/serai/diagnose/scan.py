@@ -194,10 +194,10 @@ def diagnose(
     h = tested = hypotheses(first).spreading(scan.spread)
     faults: list[Fault] = []
     while first.converged and len(faults) < MOST:
-        z = h.score()
-        k = int(np.argmax(np.abs(z)))
-        if abs(z[k]) < limit(tested, alarms):
+        passed = np.abs(h.score()) >= limit(tested, alarms)
+        if not passed.any():
             break
+        k = int(np.argmax(np.where(passed, np.abs(h.statistic()), 0.0)))  # of these the likeliest: J falls most
         if h.kind[k] in SWITCHED:
             fault, h = scan.switched(h, h.kind[k], len(faults) + 1)
         elif scan.passed_by(h, k):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,29 +37,44 @@ def learn(network: Network, readings: Iterable[Readings], **asked: Any) -> Taugh
 
     SeraiError when they are too short.
     """
-    course, y = _followed(network, readings, Spreads(), asked)
+    course, y = _followed(network, readings, asked)
     return _taught(network, course, [y], min(SETTLED, len(y) // 2), state=course.save(replays=False))
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """What clean days of one field say: whitened innovations (n_scan, n_meter) once settled, statistics of scans."""
+
+    innovations: Floats
+    spreads: Spreads
+
+
+def gather(network: Network, readings: Iterable[Readings], *, settled: int = RESTING, **asked: Any) -> Gathered:
+    """Return what clean days of one field say, from its beginning: the arguments are those of `learn`."""
+    course, y = _followed(network, readings, asked)
+    return Gathered(y[settled:], Spreads() if course.learning is None else course.learning.spreads)
+
+
 def learn_fields(
-    network: Network, fields: Iterable[Iterable[Readings]], *, settled: int = RESTING, about: str = "", **asked: Any
+    network: Network, fields: Iterable[Gathered], *, settled: int = RESTING, about: str = "", **asked: Any
 ) -> Taught:
     """Return what clean days of several fields of a case teach: limits that hold for any of its fields.
 
-    fields   the batches of each from its beginning, a day at least: other meters, pipes and customers
+    fields   of each what `gather` says: other meters, pipes and customers, a day at least
     settled  scans from which on a beginning is judged: what is before is no part of the lesson, nor later of the test
     about    which they were, in words
     asked    what `Course` takes besides
 
     The biases of meters are of each field alone, so no state is kept. SeraiError when they are too short.
     """
-    spreads, runs = Spreads(), []
-    course: Course | None = None
-    for readings in fields:
-        course, y = _followed(network, readings, spreads, asked)
-        runs.append(y[settled:])
-    if course is None:
-        raise SeraiError("no field: nothing is taught")
+    course = Course(network, **{"lesson": None, **asked})
+    course.learning = Learning()
+    runs = []
+    for found in fields:
+        course.learning.spreads.join(found.spreads)
+        runs.append(found.innovations)
+    if sum(map(len, runs)) < LEAST:
+        raise SeraiError("clean fields of less than six hours together teach too little")
     return _taught(network, course, runs, 0, settled=settled, about=about)
 
 
@@ -73,12 +89,10 @@ def _taught(network: Network, course: Course, runs: list[Floats], skip: int, **m
     )  # fmt: skip
 
 
-def _followed(
-    network: Network, readings: Iterable[Readings], spreads: Spreads, asked: dict[str, Any]
-) -> tuple[Course, Floats]:
+def _followed(network: Network, readings: Iterable[Readings], asked: dict[str, Any]) -> tuple[Course, Floats]:
     """Return a course that has followed clean days, and the whitened innovations of its watch (n_scan, n_meter)."""
     course = Course(network, **{"lesson": None, **asked})
-    course.learning = Learning(spreads=spreads)
+    course.learning = Learning()
     shown_at = getattr(readings, "shown", None)
     begin = getattr(readings, "start", 0.0)
     for batch in readings:
