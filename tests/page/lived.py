@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ import uvicorn
 import serai as sr
 from accounts.opened import WORDS
 from room.opened_room import site
+from serai.telemetry import historian
 from serai.twin.loop import Loop, Settings
 from serai.twin.twin import Around, Twin
 from twin.desks import START, Meters
@@ -26,6 +28,29 @@ PAGE = Path(sr.__file__).parent / "room" / "page"
 FOUND = (os.environ.get("SERAI_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser"))
 CHROMIUM = next(filter(None, FOUND), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-first-run"]
+PLAN = {  # as `serai plan --frontier` writes it; the page shows what stands here
+    "title": "turkmenistan", "made": "2026-11-23T00:33:45Z", "unit": "bcm", "money": "bn USD",
+    "years": [2027, 2028, 2029],
+    "value": 66.9, "bound": 67.0, "gap": 0.0012, "futures": 2,
+    "flows": [{"name": "China A-C", "market": "China", "volume": [30.0, 31.0, 32.5]},
+              {"name": "Uzbekistan", "market": "Russia and Central Asia", "volume": [5.0, 4.0, 3.5]}],
+    "shares": [{"by": "route", "name": "Gedaim", "now": 0.8, "plan": 0.44, "limit": 0.45, "year": 2029},
+               {"by": "transit", "name": "Uzbekistan", "now": None, "plan": 0.47, "limit": 0.45, "year": 2029}],
+    "frontier": [{"risk": 33.1, "value": 70.4, "label": "0.25", "chosen": True}],
+    "price": [{"limit": 100.0, "given_up": 0.0}, {"limit": 45.0, "given_up": 1.6}],
+    "points": [
+        {"lambda": weight, "limit": limit, "value": 66.9, "bound": 67.0, "gap": 0.0012, "proven": weight < 0.5,
+         "mean": None if (weight, limit) == (0.5, 45.0) else 70.4 - weight - (100 - limit) / 20, "price": 0.31,
+         "risk": None if (weight, limit) == (0.5, 45.0) else 32.1 + 4 * weight - (100 - limit) / 30,
+         "price_step": 0.42 if limit == 45.0 else None, "builds": ["Connector"], "contracts": ["Europe"],
+         "chosen": (weight, limit) == (0.25, 45.0), "seconds": 12.3}
+        for weight in (0.0, 0.25, 0.5) for limit in (45.0, 100.0)
+    ],
+    "certificate": [{"lost": "Malay, one of 2", "volume": 1.0, "left": 80.0, "cover": 96.0, "needed": 100.0,
+                     "holds": False}],
+    "replay": [{"year": 2028, "season": "winter", "holds": True, "element": None, "text": None}],
+    "builds": [{"name": "Connector", "year": 2027, "cost": 0.4}], "text": ["One piece fails."],
+}  # fmt: skip
 SILENT = "Malay substation"  # a station that stops sending: its tags go stale, which is an alarm
 
 
@@ -36,6 +61,7 @@ class Lived:
     twin: Twin
     meters: Meters
     app: object
+    clock: object = None  # of the accounts
     port: int = 0
     now: float = START
     seed: int = 0
@@ -84,15 +110,15 @@ class Lived:
 
 @contextmanager
 def lived(folder: Path):
-    """Make the country's room, three scans old; one substation has then been silent for ten minutes."""
+    """Make the country's room, a quarter of an hour old, with a plan; one substation has long been silent."""
     net = sr.read("turkmenistan")
     meters = Meters(net)
     loop = Loop(net, meters.register, settings=Settings(inline=True))
     made = Lived(None, meters, None)
-    made.twin = Twin(loop, Around(now=lambda: made.now, folder=folder))
     shutil.copytree(PAGE, folder / "page")
-    with site(folder, desk=made.twin) as opened:
-        made.app = opened.app
+    (folder / "plan.json").write_text(json.dumps(PLAN), encoding="utf-8")
+    with historian.open(folder / "history") as store, site(folder, desk=_twin(loop, made, store, folder)) as opened:
+        made.twin, made.app, made.clock = opened.desk, opened.app, opened.clock
         made.start()
         made.beat(3)
         table = net["instruments"]
@@ -100,8 +126,16 @@ def lived(folder: Path):
         for _ in range(3):  # past the delays of the record
             made.now += 300.0
             made.beat(2)
+        store.publish()
         yield made
         made.stop()
+
+
+def _twin(loop: Loop, made: Lived, store: object, folder: Path) -> Twin:
+    around = Around(
+        now=lambda: made.now, folder=folder, store=store, archive=folder / "history", plan=folder / "plan.json"
+    )
+    return Twin(loop, around)
 
 
 def sign_in(page, address: str, name: str = "oper", view: str = "overview", **how: str) -> None:

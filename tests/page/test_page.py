@@ -3,59 +3,17 @@
 
 from __future__ import annotations
 
-import re
+import os
 from pathlib import Path
 
 import pytest
 
 from page.boxes import clipped, overlapping
-from page.lived import CHROMIUM, FLAGS, PAGE, SILENT, lived, sign_in
+from page.lived import SILENT
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-    pytest.mark.skipif(not (PAGE / "index.html").is_file(), reason="the page was not built (SERAI_PAGE=none)"),
-]
 VIEWS = ("overview", "element", "trends", "alarms", "diagnosis", "plan", "health")
 SIZES = ((1440, 900), (1920, 1080), (1366, 768), (420, 900))
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-# this room has no plan, no look-ahead (404) and no history (503); the browser writes a line of its own for each
-EXPECTED = re.compile(r"status of (404|503)")
-
-
-@pytest.fixture(scope="module")
-def country(tmp_path_factory):
-    with lived(tmp_path_factory.mktemp("country")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium, country):
-    """Return what opens a page signed in; at the end nothing may have gone wrong in any, nor gone outside."""
-    wrong, contexts = [], []
-
-    def opened(name="oper", view="overview", size=(1440, 900), **how):
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: m.type == "error" and not EXPECTED.search(m.text) and wrong.append(m.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda r: r.url.startswith((country.address, "data:", "blob:")) or wrong.append(r.url))
-        sign_in(page, country.address, name, view, **how)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert wrong == []
 
 
 def number(text: str) -> float:
@@ -140,24 +98,6 @@ def test_a_viewer_may_look_and_not_act(country, open_page):
     assert page.locator("text=Propose command").count() == 0
 
 
-def test_a_lost_server_is_said_and_the_page_recovers(country, chromium):
-    page = chromium.new_page()
-    sign_in(page, country.address)
-    country.beat()
-    page.wait_for_selector('[data-figure="electric_load"]')
-    country.stop()
-    page.wait_for_selector("#ban.stale", timeout=30_000)
-    country.start()
-    page.wait_for_selector("#ban:not(.stale)", timeout=30_000)
-    country.beat()
-    wanted = country.twin._newest["scan"]["key"]["electric_load"]["value"]
-    page.wait_for_function(
-        "want => document.querySelector('[data-figure=\"electric_load\"] .v').innerText.replace(/,/g, '') == want",
-        arg=f"{wanted:.0f}",
-    )
-    page.close()
-
-
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: the page was not built here")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(country, open_page, theme):
@@ -165,10 +105,17 @@ def test_axe_finds_no_serious_fault(country, open_page, theme):
     page.evaluate(AXE.read_text(encoding="utf-8"))  # not as a script tag: the page's policy forbids strange scripts
     for k, _ in enumerate(VIEWS, 1):
         page.keyboard.press(str(k))
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(300)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
         serious = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found if v["impact"] in {"serious", "critical"}]
         assert serious == []
+
+
+def pictures(folder: Path) -> Path:
+    """Return where pictures are kept: the folder SERAI_PICTURES, else that of the test."""
+    kept = Path(os.environ.get("SERAI_PICTURES", folder))
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
 
 
 LOOKS = [*((size, "en", "light") for size in SIZES), ((1440, 900), "ru", "dark"), ((1366, 768), "tk", "light")]
@@ -182,7 +129,7 @@ def test_no_text_overlaps_or_is_cut_without_a_tooltip(country, open_page, tmp_pa
     for view in VIEWS:
         page.evaluate("v => location.hash = v", view)
         page.wait_for_selector(f"main.v-{view}")
-        page.wait_for_timeout(500)
-        page.screenshot(path=tmp_path / f"{view}.png")
+        page.wait_for_timeout(300)
+        page.screenshot(path=pictures(tmp_path) / f"{view}-{size[0]}-{language}-{theme}.png")
         found += [f"{view}: {what}" for what in (*overlapping(page), *clipped(page))]
     assert found == []
