@@ -28,7 +28,6 @@ from array import array
 from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from threading import RLock
@@ -45,6 +44,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from serai.errors import ChainBroken, NotStored, Refused, SeraiError
+from serai.units import iso, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ class Record:
     @property
     def seconds(self) -> float:
         """Return the time [s since 1970 UTC]."""
-        return datetime.fromisoformat(self.time).timestamp()
+        return moment(self.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class Audit:
         if self._file < 0:
             raise Refused(f"the log {self.path} is closed", "closed")
         said = {
-            "n": self._n, "time": _iso(time), "who": str(who), "what": str(what), "before": self._last,
+            "n": self._n, "time": iso(time, "microseconds"), "who": str(who), "what": str(what), "before": self._last,
             "about": json.loads(canonical(dict(about))),  # keys that are not text become text
         }  # fmt: skip
         own = hashlib.sha256(canonical(said)).hexdigest()
@@ -249,7 +249,7 @@ class Audit:
         """Sign what is there; returns the head, to be given to somebody who keeps it."""
         with self._lock:
             at = clock.time() if time is None else time
-            bare = Head(self._log, self._n, _iso(at), self._last, "")
+            bare = Head(self._log, self._n, iso(at, "microseconds"), self._last, "")
             head = Head(bare.log, bare.n, bare.time, bare.before, self.key.sign(bare.signed()).hex())
             self._add("", "head", {"signature": head.signature}, at)
             self._loose = 0
@@ -533,7 +533,3 @@ def read_head(path: str | os.PathLike[str]) -> Head:
         return Head(**json.loads(Path(path).read_bytes()))
     except (ValueError, TypeError):
         raise Refused(f"{path} holds no head", "no head") from None
-
-
-def _iso(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

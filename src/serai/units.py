@@ -11,6 +11,7 @@ Pressures are absolute; `barg` adds one standard atmosphere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from serai.errors import UnknownName
 
@@ -110,3 +111,16 @@ def from_si(value: float, unit: str, standard_density: float = float("nan")) -> 
     u = unit_of(unit)
     factor = u.factor * standard_density if u.standard_volume else u.factor
     return (value - u.offset) / factor
+
+
+def iso(time: float, digits: str = "milliseconds") -> str:
+    """Return a time [s since 1970 UTC] as ISO 8601 with Z; `digits` as `datetime.isoformat` names them."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec=digits).replace("+00:00", "Z")
+
+
+def moment(text: str) -> float:
+    """Return a time [s since 1970 UTC] from ISO 8601; ValueError where it is none, or where its zone is left open."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return found.timestamp()

@@ -159,7 +159,11 @@ class SmallDesk:
 
     async def sheets(self, day=None):
         await self._asked("sheets")
-        return {"day": day or self.began.date().isoformat(), "sheets": []}
+        begin = datetime.fromisoformat(f"{day or self.began.date()}T00:00:00+00:00")
+        rows = [{"element": "supplies/Field", "term": "in", "volume": 1.0, "known": 1.0}]
+        return {"day": day, "start": iso(begin), "end": iso(begin + timedelta(days=1)), "until": iso(self.began),
+                "unit": "million_m3", "totals": {"in": 1.0}, "into_linepack_or_lost": 1.0, "known": 1.0,
+                "rows": rows}  # fmt: skip
 
     async def trend(self, series, start, end, points=600):
         await self._asked("trend")

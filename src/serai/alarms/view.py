@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
+from serai import units
 from serai.alarms.states import SHELF, Hold, State
 from serai.units import from_si
 
@@ -144,6 +144,4 @@ class _Known(dict[str, Any]):
 
 def iso(time: float) -> str | None:
     """Return a time [s since 1970 UTC] as ISO 8601 with Z; None where there is none."""
-    if not isfinite(time):
-        return None
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return units.iso(time) if isfinite(time) else None

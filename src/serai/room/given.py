@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, BeforeValidator
 
+from serai import units
 from serai.errors import BadTimes
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -18,24 +19,15 @@ POINTS = 5000
 
 def iso(when: datetime) -> str:
     """Return a time as the desk takes it: ISO 8601, UTC, with Z."""
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def of_epoch(seconds: float) -> str:
-    """Return a time [s since 1970 UTC] as ISO 8601."""
-    return iso(datetime.fromtimestamp(seconds, UTC))
+    return units.iso(when.timestamp())
 
 
 def _moment(value: object) -> object:
     """Take ISO 8601 with a zone only: a bare number or a local time is a guess about what was meant."""
-    if isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            found = None
-        if found is not None and found.tzinfo is not None:
-            return found
-    raise ValueError("write ISO 8601 with a zone: 2026-11-22T14:00:00Z")
+    try:
+        return datetime.fromtimestamp(units.moment(str(value)), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("write ISO 8601 with a zone: 2026-11-22T14:00:00Z") from None
 
 
 def _in_range(when: datetime) -> datetime:

@@ -203,29 +203,134 @@ class Diagnosis(Shape):
     unobservable: list[Any]
 
 
+class Bounds(Shape):
+    """The limits of a quantity."""
+
+    low: Number
+    high: Number
+
+
+class Foreseen(Shape):
+    """The course of one quantity, and its limits."""
+
+    quantity: str
+    where: str
+    unit: str
+    time: list[Time]
+    value: list[Number]
+    limit: Bounds
+
+
+class Reached(Shape):
+    """A limit that is reached: by which element, when, in how many hours, and the worst value of the time."""
+
+    element: str
+    quantity: str
+    unit: str
+    value: float
+    limit: float
+    time: Time
+    hours: float
+    words: Words
+
+
+class Survived(Shape):
+    """How long the loss of one element is outlived [h]; null = to the end, or there is no answer: see `status`."""
+
+    lost: str
+    status: str
+    reason: str
+    hours: Number
+    first: str | None  # element that breaks first
+
+
 class Ahead(Shape):
-    """The hours to come."""
+    """The hours to come; `stopped` = why the look ended before its time."""
 
     from_: Time = Field(alias="from")
     made: Time
     hours: float
-    series: list[dict[str, Any]]
-    reached: list[dict[str, Any]]
+    stopped: str
+    series: list[Foreseen]
+    reached: list[Reached]
+    survival: list[Survived]
+    basis: str
+
+
+class Unserved(Shape):
+    """What is not served: gas [million m3 a day], power [MW]."""
+
+    gas: Number
+    power: Number
+
+
+class Lost(Shape):
+    """What the loss of one element would do: how many limits it breaks, what is not served."""
+
+    lost: str
+    status: str
+    severity: Literal["no answer", "unserved", "limits", "none"]
+    finding: str
+    broken: int
+    unserved: Unserved
+    words: Words
 
 
 class Outages(Shape):
-    """What every single loss would do now."""
+    """What every single loss would do now, the worst first; `examined` = how many there are."""
 
     made: Time
-    cases: list[dict[str, Any]]
+    examined: int
+    took_s: float
+    cases: list[Lost]
+
+
+class Volume(Shape):
+    """What one element took or gave in a gas day, and for which share of it that is known."""
+
+    element: str
+    term: Literal["in", "out", "plants", "stations"]
+    volume: float
+    known: float
 
 
 class Sheets(Shape):
-    """Daily balance sheets; every row shows what does not add up."""
+    """The balance of a gas day; what is left over went into linepack or was lost."""
+
+    day: str | None
+    start: Time
+    end: Time
+    until: Time
+    unit: str
+    totals: dict[str, float]
+    into_linepack_or_lost: float
+    known: float
+    rows: list[Volume]
+
+
+class Flow(Shape):
+    """What a corridor carries to a market, year by year."""
+
+    name: str
+    market: str
+    volume: list[Number]
 
 
 class Plan(Shape):
-    """The last computed plan."""
+    """The last computed plan: volumes in `unit`, money in `money`. What was not asked of it is absent."""
+
+    title: str
+    made: Time
+    unit: str
+    money: str
+    years: list[int]
+    value: Number
+    bound: Number
+    gap: Number
+    flows: list[Flow]
+    shares: list[dict[str, Any]]
+    certificate: list[dict[str, Any]]
+    builds: list[dict[str, Any]]
 
 
 class Series(Shape):

@@ -8,12 +8,12 @@ beside the process that writes, so that nobody who looks at a year holds up the 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from serai import units
 from serai.alarms.view import iso
 from serai.errors import SeraiError
 from serai.telemetry import historian
@@ -205,9 +205,6 @@ class Archive:
 def moment(text: str) -> float:
     """Return a time [s since 1970 UTC] from ISO 8601 with its zone; Refused where it is none."""
     try:
-        found = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        raise Refused("invalid", f"{text!r} is no time", "Write 2026-11-22T14:30:00Z") from None
-    if found.tzinfo is None:
-        raise Refused("invalid", f"{text!r} has no zone", "Write 2026-11-22T14:30:00Z")
-    return found.astimezone(UTC).timestamp()
+        return units.moment(text)
+    except (ValueError, TypeError, OverflowError):
+        raise Refused("invalid", f"{text!r} is no time with a zone", "Write 2026-11-22T14:30:00Z") from None

@@ -8,10 +8,11 @@ from starlette.responses import Response
 
 from serai.accounts import Account
 from serai.room.door import Who, needs
-from serai.room.given import Name, of_epoch
+from serai.room.given import Name
 from serai.room.room import Here, Room
 from serai.room.said import answers, plain
 from serai.room.shapes import AccountShown, AccountsShown, ChangedAccount, Ended, Link, NewAccount
+from serai.units import iso
 
 router = APIRouter(prefix="/accounts", tags=["accounts"], dependencies=[])
 MANAGED = needs("manage-accounts")
@@ -20,13 +21,13 @@ MANAGED = needs("manage-accounts")
 def _shown(account: Account) -> dict[str, object]:
     return {
         "name": account.name, "roles": list(account.roles), "disabled": account.disabled, "ready": account.ready,
-        "created": of_epoch(account.created), "changed": of_epoch(account.changed),
-        "seen": None if account.seen is None else of_epoch(account.seen),
+        "created": iso(account.created), "changed": iso(account.changed),
+        "seen": None if account.seen is None else iso(account.seen),
     }  # fmt: skip
 
 
 def _link(room: Room, name: str, token: str) -> Response:
-    expires = of_epoch(room.accounts.clock() + room.accounts.lifetimes.link_s)
+    expires = iso(room.accounts.clock() + room.accounts.lifetimes.link_s)
     return plain({"name": name, "link": f"/#password={token}", "expires": expires}, 201)
 
 

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from serai.accounts import Session
 from serai.room.door import COOKIE, Who, address, by_oneself, open_to_all
-from serai.room.given import of_epoch
 from serai.room.room import Here, Room
 from serai.room.said import answers, plain
 from serai.room.shapes import ChangePassword, First, SetPassword, SignedIn, SignIn
+from serai.units import iso
 
 router = APIRouter(tags=["session"])
 
@@ -24,7 +24,7 @@ def _shown(room: Room, session: Session | None) -> dict[str, object]:
         }  # fmt: skip
     return {
         "signed_in": True, "name": session.name, "roles": list(session.roles),
-        "permissions": sorted(session.permissions), "csrf": session.csrf, "expires": of_epoch(session.expires),
+        "permissions": sorted(session.permissions), "csrf": session.csrf, "expires": iso(session.expires),
         "first_run": False,
     }  # fmt: skip
 
