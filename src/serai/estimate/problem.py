@@ -19,6 +19,7 @@ A. Gjelsvik, S. Aam, L. Holten, Hachtel's augmented matrix method, IEEE Trans. P
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -346,7 +347,7 @@ class Problem:
             base = self.base.copy()
             base[self.lu.slots[: self.n]] += curvature
             self.factor(weight, base)
-            step = refined(lambda v, c=curvature: self._times(v, weight, c), self.lu.solve, rhs)
+            step = refined(partial(self._times, weight, curvature), self.lu.solve, rhs)
             dx = step[: self.n]
             plain = float(weight @ self._seen(dx) ** 2)
             if plain + float(curvature @ dx**2) >= SURE * plain:
@@ -358,9 +359,9 @@ class Problem:
         """Return H dx (n_reading,)."""
         inside = self.h_columns >= 0
         moved = self.H[inside] * dx[self.h_columns[inside]]
-        return np.bincount(self.h_rows[inside], moved, minlength=self.functions.size)
+        return np.asarray(np.bincount(self.h_rows[inside], moved, minlength=self.functions.size), float)
 
-    def _times(self, v: Floats, weight: Floats, curvature: Floats) -> Floats:
+    def _times(self, weight: Floats, curvature: Floats, v: Floats) -> Floats:
         """Return the product of the exact K, without eps and delta, and a vector (n + m,)."""
         n = self.n
         weighted = weight * self._seen(v[:n])

@@ -27,7 +27,7 @@ def refined(exact: Map, solve: Map, rhs: Floats) -> Floats:
 
     exact, solve  the product with the exact matrix, and the solution with the nearby one: (n,) -> (n,)
 
-    Where the exact matrix is singular and the right side consistent, the part that it cannot tell stays that of `solve`.
+    Where the exact matrix is singular and the right side consistent, what it cannot tell stays as `solve` has it.
     """
     x = solve(rhs)
     residual = solve(rhs - exact(x))
