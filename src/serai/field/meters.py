@@ -48,6 +48,11 @@ class _Draws:
     invalid: NDArray[np.bool_]
     latency: Floats
 
+    def part(self, rows: slice) -> _Draws:
+        """Return those of some scans."""
+        d = self
+        return _Draws(d.due[rows], d.time[rows], d.noise[rows], d.lost[rows], d.invalid[rows], d.latency[rows])
+
 
 class Group:
     """The meters of one scan interval."""
@@ -61,12 +66,14 @@ class Group:
 class Scan:
     """What one group of meters would send in a window: arrays (n_scan, n_meter) that faults change in place.
 
+    rows     which scans of the window these are
     due      (n_scan,) nominal times [s since the start]; `time` when each was taken
     value    SI; `sent` = False: never comes; `latency` [s] on its way
     """
 
     group: Group
     window: int
+    rows: slice
     due: Floats
     time: Floats
     value: Floats
@@ -158,11 +165,11 @@ class Meters:
 
     # --------------------------------------------------------------------- readings
 
-    def scan(self, group: Group, window: int, signal: Signal, story: Signal | None = None) -> Scan:
-        """Return what a group would send in a window."""
-        d = self._draws(group, window)
+    def scan(self, group: Group, window: int, rows: slice, signal: Signal, story: Signal | None = None) -> Scan:
+        """Return what a group would send in some scans of a window."""
+        d = self._draws(group, window).part(rows)
         value, swing = self._honest(group, d, signal)
-        s = Scan(group, window, d.due, d.time, value, np.zeros(value.shape, np.uint16), ~d.lost, d.latency)
+        s = Scan(group, window, rows, d.due, d.time, value, np.zeros(value.shape, np.uint16), ~d.lost, d.latency)
         s.sent[:] &= self.wanted[group.members]
         for fault, tags in self._faults:
             self._in_the_meter(fault, s, _now(s, tags, fault), swing, signal)
@@ -231,7 +238,7 @@ class Meters:
         if f.kind == "offset":
             s.value[now] = s.value[now] * f.factor + f.value
         elif f.kind == "replay":
-            old = self._draws(s.group, s.window - round(f.ago / WINDOW))
+            old = self._draws(s.group, s.window - round(f.ago / WINDOW)).part(s.rows)
             s.value[now] = self._honest(s.group, old, signal)[0][now]
         elif story is None:
             raise SeraiError(f"the forgery of {', '.join(f.tags[:3])} needs the forger's world")
@@ -250,10 +257,10 @@ class Meters:
             if not self.wanted[group.members].any():
                 continue
             for window in range(floor(begin / WINDOW + 1e-9), ceil(end / WINDOW - 1e-9)):
-                scan = self.scan(group, window, signal, story)
-                rows = (scan.due > begin + 1e-9) & (scan.due <= end + 1e-9)
-                if rows.any():
-                    parts.append(self._columns(group, scan, rows))
+                due = self._draws(group, window).due
+                rows = slice(*np.searchsorted(due, (begin + 1e-9, end + 1e-9), side="right").tolist())
+                if rows.start < rows.stop:
+                    parts.append(self._columns(group, self.scan(group, window, rows, signal, story)))
         if not parts:
             return Readings.of(self.register, [])
         tag, due, time, value, quality, latency = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -264,8 +271,8 @@ class Meters:
         tag, stamp, value, quality, received = (x[keep][order] for x in (tag, stamp, value, quality, received))
         return Readings(self.register, tag.astype(np.int32), stamp, value, quality, received)
 
-    def _columns(self, group: Group, scan: Scan, rows: Mask) -> tuple[NDArray[Any], ...]:
-        sent = scan.sent & rows[:, None]
+    def _columns(self, group: Group, scan: Scan) -> tuple[NDArray[Any], ...]:
+        sent = scan.sent
         tag = np.broadcast_to(group.members, sent.shape)[sent]
         due = np.broadcast_to(scan.due[:, None], sent.shape)[sent]
         return tag, due, scan.time[sent], scan.value[sent], scan.quality[sent], scan.latency[sent]
