@@ -204,7 +204,7 @@ def rule(board: Board, made: Incident, begin: float) -> dict[float, tuple[int, f
     return {s: (n, first) for s, (n, first) in found.items()}
 
 
-def drawn(board: Board, made: Incident, pictures: Path) -> None:
+def drawn(board: Board, made: Incident, begin: float, pictures: Path) -> None:
     """Draw what the board's queries return, panel by panel, over its default range of six hours."""
     import matplotlib as mpl
 
@@ -235,6 +235,16 @@ def drawn(board: Board, made: Incident, pictures: Path) -> None:
     for axis in (axes[0, 0], axes[1, 0], axes[1, 1]):
         axis.grid(color="#dddddd")
         axis.set_xlabel("hour of the day")
+        axis.axvline((begin - zero) / 3600.0, color="#999999", ls="--", lw=1)
+        axis.annotate(
+            "the leak begins (the board does not know)",
+            ((begin - zero) / 3600.0, 0.03),
+            fontsize=8,
+            xycoords=("data", "axes fraction"),
+            ha="right",
+            rotation=90,
+            color="#777777",
+        )
         axis.legend(fontsize=8, frameon=False)
     table = board("Balances of all lines", *span)
     cells = [[r["line"][:58], *(_cell(r[k]) for k in ("last_hour", "before", "change", "change in spreads"))]
@@ -251,7 +261,9 @@ def drawn(board: Board, made: Incident, pictures: Path) -> None:
         cell.set_edgecolor("#dddddd")
         if column == 0:
             cell.set_text_props(ha="left")
-    figure.suptitle("What the board's queries return, drawn by matplotlib, not by Grafana", fontsize=9, color="#777777")
+    figure.suptitle(
+        "What the board's queries return, drawn by matplotlib, not by Grafana. Dashed: the leak begins, which no panel knows",
+       , fontsize=9, color="#777777")
     figure.savefig(pictures / "board.png", dpi=100)
     plt.close(figure)
 
@@ -302,7 +314,7 @@ def compared(made: Incident, room: Lived, pictures: Path | None) -> list[dict]:
     fired = rule(board, made, begin)
     clean = (begin - recording.start) / 3600.0 - 6.0
     if pictures is not None:
-        drawn(board, made, pictures)
+        drawn(board, made, begin, pictures)
     named = pipe in alarm and bool(re.search(re.escape(pipe), cause))
     return [
         {"work": "page: from the leak to the alarm [min]", "figure": round((made.told[0] - begin) / 60.0, 1),
