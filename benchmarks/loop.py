@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -220,6 +221,7 @@ async def started(child, what: str, patience: float = 300.0) -> str:
 async def measure(folder: Path, minutes: float, tags: int, clients: int):
     """Run loop, room and clients; return what each says."""
     from serai.accounts import Accounts
+    from serai.twin.supervise import CALM
 
     (folder / "room").mkdir(mode=0o700)
     people = Accounts(folder / "room" / "accounts.sqlite", lambda *_: None)
@@ -227,14 +229,14 @@ async def measure(folder: Path, minutes: float, tags: int, clients: int):
     people.close()
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "--loop", str(folder), "--tags", str(tags), stdout=pipe
+        sys.executable, __file__, "--loop", str(folder), "--tags", str(tags), stdout=pipe, env={**CALM, **os.environ}
     )
     room = None
     try:
         await started(running, "the loop")
         room = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "serai.room", "--socket", str(folder / "s"), "--folder", str(folder / "room"),
-            "--port", "0", stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
+            "--port", "0", stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={**CALM, **os.environ},
         )  # fmt: skip
         port = int((await started(room, "the room")).rsplit(":", 1)[1])
         cookie = await asyncio.to_thread(sign_in, port)
