@@ -29,8 +29,12 @@ def study() -> Study:
     )
     cut = Cut("Iran Etrek", 1.4, 8.0, "CAC-3 <Balkan> CS", 2027)
     frontier = pd.DataFrame({"risk": [0.0, 0.0, 0.5, 0.5], "share": [0.5, 1.0, 0.5, 1.0],
-                             "value": [80e3, 90e3, 60e3, 70e3], "mean": [80e3, 90e3, 79e3, 88e3],
-                             "worst": [30e3, 28e3, 40e3, 35e3]})  # fmt: skip
+                             "value": [80e3, 90e3, 60e3, np.nan], "bound": [80e3, 91e3, 60e3, np.nan],
+                             "gap": [0.0, 0.0111, 0.0, np.nan], "mean": [80e3, 90e3, 79e3, np.nan],
+                             "worst": [30e3, 28e3, 40e3, np.nan], "price_dual": [210.0, 0.0, 100.0, np.nan],
+                             "price_difference": [200.0, np.nan, np.nan, np.nan],
+                             "proven": [True, False, True, False], "chosen": [True, False, False, False],
+                             "builds": ["Herat section", "Line <D>", "", ""], "contracts": [""] * 4})  # fmt: skip
     return study_of([(plan, Replay(trials, (cut,)))], frontier=frontier)
 
 
@@ -40,7 +44,10 @@ def test_the_page_is_well_formed_and_says_what_was_asked(study):
     ET.fromstring(body.replace("&nbsp;", " "))  # noqa: S314 - our own text
     for part in ("Export by bloc", "Shares and neutrality limits", "Value over futures", "Value against risk",
                  "Price of neutrality", "Hydraulic replay", "N-1 index", "Smallest sets of outages", "Back-test",
-                 "Regret", "Rounds of plan and replay", "How sure the inputs are"):  # fmt: skip
+                 "Regret",
+                 "What caution and neutrality cost", "no plan keeps the bounds", "1 gap wider than asked",
+                 "Line &lt;D&gt;", "this plan</b>: Herat section",
+                 "Rounds of plan and replay", "How sure the inputs are"):  # fmt: skip
         assert part in html
     assert "CAC-3 &lt;Balkan&gt; CS" in html
     assert "<Balkan>" not in html

@@ -115,7 +115,7 @@ def page(study: Study) -> str:
     title = f"Export plan of {_name(study.plan).capitalize()}"
     body = "".join((
         HATCH, _head(study, title), "<main>", _verdict(study), _overview(study), _decisions(study), _security(study),
-        _risk(study), _replay(study), _inputs(study), "</main>", _foot(),
+        _risk(study), _surface(study), _replay(study), _inputs(study), "</main>", _foot(),
     ))  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
@@ -246,18 +246,45 @@ def _overview(study: Study) -> str:
 
 
 def _frontier(points: pd.DataFrame) -> list[str]:
-    """Return value against risk at the tightest bound, and the price of neutrality at the least fear."""
+    """Return value against risk and the price of neutrality, where there is more than one risk, more than one bound."""
+    solved = points[np.isfinite(points["value"])]
     out = []
-    fear = points[points["share"] == points["share"].min()]
-    if len(set(fear["risk"])) > 1:
-        axis = "mean of the worst futures, million USD"
-        out.append(figures.frontier_figure(fear, "worst", "mean", "Value against risk", axis))
-    bold = points[points["risk"] == points["risk"].min()]
-    if len(set(bold["share"])) > 1:
-        shown = bold.assign(percent=100.0 * bold["share"])
-        axis = "largest share allowed, %"
-        out.append(figures.frontier_figure(shown, "percent", "value", "Price of neutrality", axis))
+    if len(set(solved["risk"])) > 1:
+        out.append(figures.against_risk(points))
+    if len(set(solved["share"])) > 1:
+        out.append(figures.price_of_neutrality(points))
     return out
+
+
+def _surface(study: Study) -> str:
+    """Return the points of the frontier as a table."""
+    if study.frontier is None or not len(study.frontier):
+        return ""
+    rows = []
+    for r in _each(study.frontier):
+        if not np.isfinite(r.value):
+            rows.append([figure_cell(r.risk, 2), figure_cell(100 * r.share, 0), *[Cell("–", "n")] * 7,
+                         Cell("no plan keeps the bounds", "wrap")])  # fmt: skip
+            continue
+        money = (r.value, r.bound, r.mean, r.worst)
+        rows.append(
+            [Cell(f"<b>{number(r.risk, 2)}</b>" if r.chosen else number(r.risk, 2), "n"), figure_cell(100 * r.share, 0),
+             *(figure_cell(v / 1000, 1) for v in money), figure_cell(100 * r.gap, 2, bad=not r.proven),
+             figure_cell(r.price_dual / 1000, 2), figure_cell(r.price_difference / 1000, 2),
+             Cell(("<b>this plan</b>: " if r.chosen else "") + (esc(r.builds) or "no project"), "wrap")]
+        )  # fmt: skip
+    heads = [">Weight of|the worst", ">Largest|share, %", ">Value|billion USD", ">None above|billion USD",
+             ">Mean|billion USD", ">Worst tenth|billion USD", ">Gap|%", ">Price of a point,|builds held",
+             ">Price of a point,|to next bound", "Builds"]  # fmt: skip
+    short = int((np.isfinite(study.frontier["value"]) & ~study.frontier["proven"]).sum())
+    remark = (
+        "value = (1 − weight) × mean + weight × worst tenth; price: billion USD for each point of the largest share"
+    )
+    remark += f"; {plural(short, 'gap')} wider than asked" if short else ""
+    return (
+        '<section class="part"><h2>What caution and neutrality cost</h2><div class="stack">'
+        + _panel("Plans at other risks and bounds", table(heads, rows), remark) + "</div></section>"
+    )  # fmt: skip
 
 
 def _decisions(study: Study) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from serai.plan.neutrality import dependences
 from serai.report.charts import Frame, heading, spread, tick_texts, ticks
@@ -13,7 +14,6 @@ from serai.report.svg import figure, path, shortened, tag, words
 from serai.report.words import number
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from serai.plan.montecarlo import MonteCarlo
@@ -212,19 +212,51 @@ def replayed(found: Replay) -> str:
     return title + figure(WIDTH, top + high * len(seasons) + 6, out, said)
 
 
-def frontier_figure(table: pd.DataFrame, x: str, y: str, title: str, axis: str) -> str:
-    """Return value against another column of a frontier, points joined, [billion USD] upright."""
-    rows = table.dropna(subset=[x, y]).sort_values(x)
-    xs, ys = rows[x].to_numpy(float), rows[y].to_numpy(float) / 1000.0
-    f = Frame(52.0, WIDTH - 20.0, 14.0, HEIGHT - 40.0, *_wide(ys), *_wide(xs))
-    out = _scale(f, 52.0) + path([(f.x(a), f.y(b)) for a, b in zip(xs, ys, strict=True)], "series s1")
-    for a, b in zip(xs, ys, strict=True):
-        out += tag("circle", cx=f.x(a), cy=f.y(b), r=3.6, cls="ring")
+def against_risk(table: pd.DataFrame) -> str:
+    """Return expected value against the mean of the worst futures: a line for each bound on shares."""
+    lines = [
+        (f"{number(100 * float(share), 0)} %", part.sort_values("risk"), part["worst"] / 1000.0, part["mean"] / 1000.0)
+        for share, part in _solved(table).groupby("share")
+    ]
+    note = "a line for each largest share allowed; dot: this plan"
+    title = heading("Value against risk", "expected value, billion USD", note)
+    return title + _lines(lines, "mean of the worst tenth of futures, billion USD", "Value against risk")
+
+
+def price_of_neutrality(table: pd.DataFrame) -> str:
+    """Return the value given up against the bound on shares: a line for each weight of risk."""
+    lines = []
+    for risk, part in _solved(table).groupby("risk"):
+        given_up = (part["value"].max() - part["value"]) / 1000.0
+        lines.append((f"weight {float(risk):g}", part.sort_values("share"), 100.0 * part["share"], given_up))
+    note = "a line for each weight of the worst futures; dot: this plan"
+    title = heading("Price of neutrality", "value given up, billion USD", note)
+    return title + _lines(lines, "largest share allowed, %", "Price of neutrality")
+
+
+def _solved(table: pd.DataFrame) -> pd.DataFrame:
+    return table[np.isfinite(table["value"])]
+
+
+def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: str, said: str) -> str:
+    """Return lines of plans with their labels behind the end; each is a label, rows in order, x and y by row."""
+    every = pd.concat([v for _, _, _, v in lines]).to_numpy(float), pd.concat([v for _, _, v, _ in lines]).to_numpy()
+    f = Frame(52.0, WIDTH - 74.0, 14.0, HEIGHT - 40.0, *_wide(every[0]), *_wide(every[1].astype(float)))
+    out, over, ends = _scale(f, 52.0), "", []
+    for k, (label, rows, x, y) in enumerate(lines):
+        places = [(f.x(float(x[i])), f.y(float(y[i]))) for i in rows.index]
+        out += path(places, f"series s{min(k, 5) + 1}")
+        for (a, b), chosen in zip(places, rows["chosen"], strict=True):
+            over += tag("circle", cx=a, cy=b, r=5.0 if chosen else 3.4, cls="dot" if chosen else "ring")
+        ends.append((places[-1][1], label))
     marks = ticks(f.first, f.last, 5)
     for value, text in zip(marks, tick_texts(marks), strict=True):
         out += words(text, f.x(value), f.bottom + 16, "t", anchor="middle")
+    ends.sort()
+    for (_, label), y_label in zip(ends, spread([e[0] for e in ends], 14.0, f.top, f.bottom - 2), strict=True):
+        out += words(label, f.right + 7, y_label + 4, "name")
     out += words(axis, (f.left + f.right) / 2, HEIGHT - 6, "t", anchor="middle")
-    return heading(title, "billion USD") + figure(WIDTH, HEIGHT, out, f"{title}: {len(rows)} plans")
+    return figure(WIDTH, HEIGHT, out + over, f"{said}: {sum(len(rows) for _, rows, _, _ in lines)} plans")
 
 
 def _wide(values: Floats) -> tuple[float, float]:
