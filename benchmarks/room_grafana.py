@@ -236,15 +236,6 @@ def drawn(board: Board, made: Incident, begin: float, pictures: Path) -> None:
         axis.grid(color="#dddddd")
         axis.set_xlabel("hour of the day")
         axis.axvline((begin - zero) / 3600.0, color="#999999", ls="--", lw=1)
-        axis.annotate(
-            "the leak begins (the board does not know)",
-            ((begin - zero) / 3600.0, 0.03),
-            fontsize=8,
-            xycoords=("data", "axes fraction"),
-            ha="right",
-            rotation=90,
-            color="#777777",
-        )
         axis.legend(fontsize=8, frameon=False)
     table = board("Balances of all lines", *span)
     cells = [[r["line"][:58], *(_cell(r[k]) for k in ("last_hour", "before", "change", "change in spreads"))]
@@ -261,9 +252,8 @@ def drawn(board: Board, made: Incident, begin: float, pictures: Path) -> None:
         cell.set_edgecolor("#dddddd")
         if column == 0:
             cell.set_text_props(ha="left")
-    figure.suptitle(
-        "What the board's queries return, drawn by matplotlib, not by Grafana. Dashed: the leak begins, which no panel knows",
-       , fontsize=9, color="#777777")
+    said = "What the board's queries return, drawn by matplotlib, not by Grafana. Dashed: the leak begins"
+    figure.suptitle(said, fontsize=9, color="#777777")
     figure.savefig(pictures / "board.png", dpi=100)
     plt.close(figure)
 
