@@ -18,7 +18,7 @@ from serai.room import shapes
 from serai.telemetry import historian
 from serai.twin.loop import Loop, Settings
 from serai.twin.twin import Around, Twin
-from twin.desks import instrumented
+from twin.desks import START, instrumented
 
 MINUTES = 12
 METERS = [
@@ -55,7 +55,7 @@ def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twin")
     (folder / "plan.json").write_text(json.dumps(shown(plan(plan_case(), futures=1, gap=1e-6, seconds=20.0))))
     scenario = field.Scenario("quiet", seed=3, hours=MINUTES / 60.0)
-    recording = field.readings(instrumented("two_pipes", METERS), scenario, step="60s")
+    recording = field.readings(instrumented("two_pipes", METERS), scenario, step="60s", start=START)
     now, (start, end) = [recording.start], (iso(recording.start), iso(recording.start + 60.0 * MINUTES))
     asked = {
         "engin": [
