@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Mix", "Mixture", "Search", "Solved", "solve"]
 
 ROUNDS = 400  # of cuts at most
-OVERTIME = 5.0  # s beyond its time that a search may take to finish the plan at hand
+OVERTIME, LATEST = 5.0, 60.0  # s beyond its time that a search may take to finish the plan at hand; one still ROUGH
+ROUGH = 0.02  # relative: what other policies might add to a plan that is no good yet
 QUIET, RECENT = 4, 12  # rounds without news that end the relaxation; policies that set prices in it
 STALE = 60  # policies, most of them past, after which the program that mixes them is written anew
 FRESH, SAME_WEIGHTS = 3, 0.05  # new weighings of the futures in one relaxation; mean difference that tells two apart
@@ -307,6 +308,12 @@ class Search:
         if self.best is None or found.value > self.best.value:
             self.best = found
 
+    def _settled(self, value: float, more: float) -> bool:
+        """Whether a mixture is worth no more policies, which might add `more`: good enough, too late, or beaten."""
+        late = self._left() < -(OVERTIME if more <= ROUGH * max(1.0, abs(value)) else LATEST)
+        beaten = self.best is not None and value + more <= self.best.value
+        return late or beaten or more <= self.gap / 8.0 * max(1.0, abs(value))
+
     def _attained(self, at: Decisions) -> Solved | None:
         """Return a plan of another neutrality or risk under this one; None where it misses a floor."""
         return self._mix(at, None) if self.floors.hold(at) else None
@@ -321,8 +328,7 @@ class Search:
             found = policy(p, at, prices.weight[:, None] * p.discount, prices.fee, prices.toll, self.memory)
             self.rounds += 1
             more = float((found.value - level).sum())
-            done = share is not None and (more <= self.gap / 8.0 * max(1.0, abs(value)) or self._left() < -OVERTIME)
-            done = done or (share is not None and self.best is not None and value + more <= self.best.value)
+            done = share is not None and self._settled(value, more)
             j, apart = self._apart(prices.weight)
             if done and apart > 0.0:
                 j, apart = self.master.weigh(prices.weight), 0.0

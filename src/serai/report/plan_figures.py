@@ -228,7 +228,10 @@ def price_of_neutrality(table: pd.DataFrame) -> str:
     lines = []
     for risk, part in _solved(table).groupby("risk"):
         given_up = (part["value"].max() - part["value"]) / 1000.0
-        lines.append((f"weight {float(risk):g}", part.sort_values("share"), 100.0 * part["share"], given_up))
+        rows = part.sort_values(
+            "share", ascending=False
+        )  # the tightest last: there the lines part, there they are named
+        lines.append((f"weight {float(risk):g}", rows, -100.0 * part["share"], given_up))
     note = "a line for each weight of the worst futures; dot: this plan"
     title = heading("Price of neutrality", "value given up, billion USD", note)
     return title + _lines(lines, "largest share allowed, %", "Price of neutrality")
@@ -239,7 +242,10 @@ def _solved(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: str, said: str) -> str:
-    """Return lines of plans with their labels behind the end; each is a label, rows in order, x and y by row."""
+    """Return lines of plans with their labels behind the end; each is a label, rows in order, x and y by row.
+
+    x below 0 is shown without its sign: an axis that falls.
+    """
     every = pd.concat([v for _, _, _, v in lines]).to_numpy(float), pd.concat([v for _, _, v, _ in lines]).to_numpy()
     f = Frame(52.0, WIDTH - 74.0, 14.0, HEIGHT - 40.0, *_wide(every[0]), *_wide(every[1].astype(float)))
     out, over, ends = _scale(f, 52.0), "", []
@@ -250,7 +256,7 @@ def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: st
             over += tag("circle", cx=a, cy=b, r=5.0 if chosen else 3.4, cls="dot" if chosen else "ring")
         ends.append((places[-1][1], label))
     marks = ticks(f.first, f.last, 5)
-    for value, text in zip(marks, tick_texts(marks), strict=True):
+    for value, text in zip(marks, tick_texts([abs(m) for m in marks]), strict=True):
         out += words(text, f.x(value), f.bottom + 16, "t", anchor="middle")
     ends.sort()
     for (_, label), y_label in zip(ends, spread([e[0] for e in ends], 14.0, f.top, f.bottom - 2), strict=True):
