@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import serai as sr
 from serai.errors import CaseError, NotClosed, SeraiError, UnknownName
-from serai.estimate import Estimator, estimate
+from serai.estimate import Estimator, Meter, estimate
+from serai.estimate.doubts import wrong_units
 from serai.estimate.given import given as given_readings
 from serai.known import Known
 from serai.network.instruments import instruments
@@ -363,3 +364,12 @@ def test_knowns_find_the_meters_of_the_case_by_tag_or_by_place_and_strangers_are
     assert int(found.used.sum()) == 20
     assert any(f.kind == "unknown" and "angle" in f.text and f.set_aside for f in found.noted)
     str(found), found.findings
+
+
+def test_a_low_pressure_zone_is_no_other_unit_when_nothing_else_is_known():
+    """Without a state to hold against, 6 bar beside 60 bar may both be right; 60 beside 60e5 may not."""
+    meters = [Meter("pressure", name) for name in "abcde"]
+    values, sigmas, nothing = np.array([60e5, 54e5, 6e5, 58e5, 57e5]), np.full(5, 5e3), np.full(5, np.nan)
+    assert not wrong_units(meters, values, sigmas, nothing)
+    values[0] = 60.0
+    assert set(wrong_units(meters, values, sigmas, nothing)) == {0}

@@ -337,7 +337,7 @@ def _residuals(e: Estimate) -> str:
     worst = [int(k) for k in np.argsort(-np.abs(z))[:WORST] if z[k] != 0.0]
     if not worst:
         return ""
-    limit = e.limit()
+    limit = e.limit(0.01)
     most = max(1.35 * limit, min(2.5 * limit, 1.05 * float(np.abs(z[worst[0]]))))
     left, right, top, bottom = 176.0, WIDTH - 46.0, 12.0, HEIGHT - 26.0
 
