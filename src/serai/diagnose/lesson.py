@@ -62,7 +62,7 @@ class Taught:
         gas = None
         if self.gas is not None:
             g = self.gas
-            spread = {str(n): np.asarray(s).round(3).tolist() for n, s in g.spread.items()}
+            spread = {str(n): np.asarray(s).round(6).tolist() for n, s in g.spread.items()}
             gas = {"spread": spread, "mu": g.mu, "beta": g.beta, "span": g.span, "days": g.days}
         scan = [[[k, w, round(v, 3)] for (k, w), v in s.items()] for s in self.spread]
         text = json.dumps({
