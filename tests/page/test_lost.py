@@ -34,7 +34,7 @@ def test_a_lost_server_is_said_and_one_of_another_version_brings_its_own_page(co
     served, hub.page = hub.page, "another"
     try:
         country.start()
-        page.wait_for_function("window.before === undefined", timeout=30_000)
+        page.wait_for_function("() => window.before === undefined", timeout=30_000)
         page.wait_for_selector('[data-figure="electric_load"]')
         country.beat()
         page.wait_for_selector("#ban:not(.stale)")

@@ -80,7 +80,7 @@ def test_all_by_keyboard(country, open_page):
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.dataset.alarm") is not None
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.id === 'find'")
+    page.wait_for_function("() => document.activeElement.id === 'find'")
     page.keyboard.type("Mary")
     page.keyboard.press("Escape")
     page.keyboard.press("?")

@@ -11,7 +11,7 @@ export { unit };
 
 /** A panel: a title, a quiet line, actions, a body. */
 export function panel(title: string, body: unknown, o: { quiet?: unknown; actions?: unknown; body?: string; kind?: string } = {}): TemplateResult {
-  return html`<section class="pn ${o.kind ?? ""}" aria-label=${title}><header><h2>${title}</h2>${o.quiet ? html`<span class="q el">${o.quiet}</span>` : nothing}<span class="grow"></span>${o.actions ?? nothing}</header><div class="body ${o.body ?? ""}">${body}</div></section>`;
+  return html`<section class="pn ${o.kind ?? ""}" aria-label=${title}><header><h2>${title}</h2>${o.quiet ? html`<span class="q el" title=${typeof o.quiet === "string" ? o.quiet : nothing}>${o.quiet}</span>` : nothing}<span class="grow"></span>${o.actions ?? nothing}</header><div class="body ${o.body ?? ""}">${body}</div></section>`;
 }
 export const empty = (text: string): TemplateResult => html`<p class="empty">${text}</p>`;
 

@@ -1,7 +1,7 @@
 // Alarms: what is most urgent, why, what happens if I wait, what do I do, are we in a flood?
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ask, Refused } from "../api";
-import { badge, PRIORITIES, priorityName } from "../figures/marks";
+import { badge, PRIORITIES, priorityName, stateName } from "../figures/marks";
 import { told } from "../names";
 import { alarmText, empty, panel, state, subject, unit } from "../parts";
 import type { Room, View } from "../room";
@@ -67,7 +67,7 @@ function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateRe
   const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n" style="width:128px" title=${t("Value")}>${t("Value")}</th><th style="width:160px" title=${t("State")}>${t("State")}</th></tr></thead>
     <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id, Object.fromEntries(room.query)); }}>
       <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${subject(room, a.element)}>${subject(room, a.element)}</td>
-      <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
+      <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td title=${stateName(a.state)}>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
   return panel(t("Alarms"), body, { actions: tools, body: "flush scroll" });
 }
 
