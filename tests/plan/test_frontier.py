@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
@@ -14,9 +15,11 @@ from plan.tiny_plans import plan_case, two_hubs
 from serai.errors import SeraiError
 from serai.plan.frontier import frontier, worst_mean
 from serai.plan.neutrality import Neutrality
+from serai.plan.plan import plan
 from serai.plan.problem import Problem
 from serai.plan.scenarios import draw
 from serai.plan.solve import solve
+from serai.plan.told import shown
 
 RULE = Neutrality(measures=("volume",), since=1)
 GAP = 1e-5
@@ -93,3 +96,38 @@ def test_mean_of_the_worst_by_hand():
     value, even = np.array([4.0, 1.0, 3.0, 2.0]), np.full(4, 0.25)
     assert worst_mean(value, even, 0.25) == 1.0
     assert worst_mean(value, even, 0.3) == pytest.approx((0.25 * 1 + 0.05 * 2) / 0.3)
+
+
+def test_dask_workers_find_the_same(found):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        shared = frontier(
+            two_hubs(), risks=(0.0, 0.6), shares=(1.0, 0.7, 0.55), bounded=("market",), neutrality=RULE, tail=0.4,
+            futures=5, gap=GAP, executor=client,
+        )  # fmt: skip
+    np.testing.assert_allclose(shared.table["value"], found.table["value"], rtol=2 * GAP)
+
+
+def test_around_a_plan_the_plan_is_one_of_the_points():
+    """Its own risk and share stand for the nearest; a tighter bound is worth less, a looser one more."""
+    rule = Neutrality(max_share={"market": 0.6}, measures=("volume",), since=1)
+    made = plan(two_hubs(), neutrality=rule, risk=0.2, tail=0.4, futures=4, gap=GAP, seconds=30.0)
+    around = made.frontier(risks=(0.0, 0.5), shares=(0.52, 0.7, 1.0), gap=GAP)
+    assert sorted({p.risk for p in around.points}) == [0.2, 0.5]
+    assert sorted({p.share for p in around.points}) == [0.6, 0.7, 1.0]
+    (own,) = [p for p in around.points if (p.risk, p.share) == around.chosen]
+    assert own.value == made.value
+    line = around.table[around.table["risk"] == 0.2]
+    assert line["chosen"].tolist() == [True, False, False]
+    assert line["proven"].all()
+    assert line["value"].is_monotonic_increasing
+    points = json.loads(json.dumps(shown(made, None, around.table), allow_nan=False))["points"]
+    assert [(p["lambda"], p["limit"]) for p in points] == [(r, s) for r in (0.2, 0.5) for s in (60.0, 70.0, 100.0)]
+    assert points[0]["value"] * 1e3 == pytest.approx(made.value, abs=1e-3)
+    assert points[0]["chosen"]
+    assert points[2]["price_step"] is None
