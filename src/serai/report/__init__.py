@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serai.report.document import write_whole
 from serai.report.page import key_rows, page
 from serai.report.shown import Shown
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import xarray as xr
 
     from serai.simulate.labelled import Result
@@ -30,13 +32,4 @@ def write_report(result: Result, path: str | os.PathLike[str], *, outages: xr.Da
     path     the HTML file; its folder is made
     outages  what `outages` returned, for a ranked table
     """
-    target = Path(path)
-    html = page(Shown(result), outages)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(page(Shown(result), outages), path)

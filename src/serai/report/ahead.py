@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serai.report.document import write_whole
 from serai.report.svg import SMALL, figure, path, shortened, tag, text_width, words
 from serai.report.words import esc, number
 from serai.simulate.ahead import HOLDS
@@ -15,6 +15,7 @@ from serai.simulate.transient import clock
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from serai.simulate.ahead import Ahead, Survival
 
@@ -54,15 +55,12 @@ def write_ahead(seen: Ahead, path_: str | os.PathLike[str]) -> Path:
     if seen.reached:
         rows = "".join(f'<tr><td class="n">{clock(b.time)}</td><td>{esc(in_words(b))}</td></tr>' for b in seen.reached)
         parts.append(f"<h2>Limits that the day reaches</h2><table><tr><th>after</th><th>limit</th></tr>{rows}</table>")
-    file = Path(path_)
-    file.parent.mkdir(parents=True, exist_ok=True)
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Look-ahead: {esc(network.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{"".join(parts)}'
         "</body></html>\n"
     )
-    file.write_text(page, encoding="utf-8")
-    return file
+    return write_whole(page, path_)
 
 
 def survival_bars(seen: Ahead) -> str:

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from importlib.resources import files
 from math import isfinite, nan
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +14,7 @@ from serai.diagnose.course import History
 from serai.diagnose.incident import clock
 from serai.estimate.meters import dimension
 from serai.report.charts import heading, tick_texts, ticks
+from serai.report.document import document, write_whole
 from serai.report.map import draw_map, legend
 from serai.report.place import places
 from serai.report.shown import Shown
@@ -25,7 +23,9 @@ from serai.report.tables import Cell, figure_cell, table, text
 from serai.report.words import decimals_for, esc, number, plural, sentence
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from serai.diagnose.daily import Sheet as DaySheet
     from serai.diagnose.scan import Diagnosis
@@ -93,31 +93,15 @@ class Page:
 
 def write_diagnosis(found: Diagnosis | History, where: str | os.PathLike[str]) -> Path:
     """Write the page of a diagnosis; the file appears whole or not at all."""
-    target = Path(where)
-    html = diagnosis_page(found)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(diagnosis_page(found), where)
 
 
 def diagnosis_page(found: Diagnosis | History) -> str:
     """Return the page of a diagnosis of one scan, or of many, as HTML."""
     page = _of_history(found) if isinstance(found, History) else _of_scan(found)
-    style = "".join((files("serai.report") / f).read_text(encoding="utf-8") for f in ("style.css", "diagnosis.css"))
     body = "".join((HATCH, _head(page), "<main>", _verdict(page), _overview(page), _details(page), _sheets(page),
                     _trust(page), "</main>", _foot()))  # fmt: skip
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{esc(page.title)} · Serai diagnosis</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(f"{page.title} · Serai diagnosis", body, "diagnosis.css")
 
 
 # ------------------------------------------------------------------------------------------------- what is shown

@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-import os
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serai.report.charts import Chart, Line, line_chart
+from serai.report.document import document, write_whole
 from serai.report.svg import HATCH, tag
 from serai.report.tables import Cell, figure_cell, table, text
 from serai.report.words import decimals_for, esc, number, plural, power_of_ten, sentence
 from serai.units import BAR, HOUR
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -52,32 +52,15 @@ GOALS = {"W": ("MW", 1e6), "J": ("MWh", 3.6e9), "kg": ("t", 1e3)}  # objectives 
 
 def write_dispatch(found: Dispatch, where: str | os.PathLike[str]) -> Path:
     """Write the page of a dispatch, one file that needs no other; it appears whole or not at all."""
-    target = Path(where)
-    html = dispatch_page(found)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(dispatch_page(found), where)
 
 
 def dispatch_page(found: Dispatch) -> str:
     """Return the page of a dispatch as HTML."""
-    style = (files("serai.report") / "style.css").read_text(encoding="utf-8")
     lasts = "time" in found.table.dims
     drawn = _day(found) if lasts else _moment(found)
     body = f"{HATCH}{_head(found)}<main>{_verdict(found)}{drawn}{_limits(found)}</main>{_foot(found)}"
-    title = esc(found.network.title or found.network.name)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{title} · Serai dispatch</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(f"{found.network.title or found.network.name} · Serai dispatch", body)
 
 
 def _head(found: Dispatch) -> str:

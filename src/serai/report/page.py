@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from serai.network.quality import SOURCES, quality, words
 from serai.report import about as about_case
 from serai.report import tables
 from serai.report.day import gas_figures, margins, power_figures, pressure_figures
+from serai.report.document import document
 from serai.report.map import draw_map, legend
 from serai.report.place import places
 from serai.report.profile import profile_figures
@@ -31,19 +31,11 @@ WIDE_MAP, NARROW_MAP = 920.0, 396.0  # px
 
 def page(shown: Shown, outages: xr.Dataset | None = None) -> str:
     """Return the whole page as HTML."""
-    style = (files("serai.report") / "style.css").read_text(encoding="utf-8")
-    name = _title(shown)
     body = "".join((
         HATCH, _head(shown), "<main>", _verdict(shown), _overview(shown), _gas(shown), _power(shown),
         _outages(shown, outages), _about_case(shown), _quality(shown), _trust(shown), "</main>", _foot(),
     ))  # fmt: skip
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{esc(name)} · Serai report</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(f"{_title(shown)} · Serai report", body)
 
 
 def _title(shown: Shown) -> str:
