@@ -33,6 +33,7 @@ from serai.network.tables import Table
 from serai.telemetry import historian
 from serai.telemetry.collect import Collector
 from serai.telemetry.endpoints import read_endpoints, write_endpoints
+from serai.telemetry.memory import level
 from serai.telemetry.points import points
 from serai.telemetry.readings import MICROSECONDS, now
 
@@ -214,6 +215,7 @@ def main() -> int:
     ask.add_argument("--field", type=Path, help=argparse.SUPPRESS)
     given = ask.parse_args()
     hold_to_cores()
+    level()  # as `serai field` and `serai collect` do
     if given.field:
         asyncio.run(field(given.field, given.tags))
         return 0

@@ -57,7 +57,9 @@ def field(  # noqa: PLR0917 - each is an option of its own
     """Run the stations of a case as protocol servers over a simulated network."""
     from serai.field.live import Field
     from serai.network import read
+    from serai.telemetry import memory
 
+    memory.level()
     network = read(case, day=day)
     made = Field(
         network, scenario, speed=speed, host=host, port=port, allow_commands=allow_commands, seed=seed, only=only
@@ -79,9 +81,10 @@ def collect(  # noqa: PLR0917 - each is an option of its own
 ) -> None:
     """Connect to the stations of a case, record what they send, show rate and health."""
     from serai.network import read
-    from serai.telemetry import historian
+    from serai.telemetry import historian, memory
     from serai.telemetry.endpoints import read_endpoints
 
+    memory.level()
     network = read(case)
     listed = read_endpoints(endpoints or _folder(network) / "endpoints.csv")
     place = history or _folder(network) / "history"

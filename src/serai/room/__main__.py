@@ -17,6 +17,7 @@ from serai.errors import SeraiError
 from serai.room import serve, trail
 from serai.room.app import create
 from serai.room.room import Options
+from serai.telemetry import memory
 from serai.twin.client import Client
 
 REFUSED = 2
@@ -68,6 +69,7 @@ async def run(given: argparse.Namespace) -> None:
 
 def main(given: list[str] | None = None) -> int:
     """Run it; 2 for a mistake in what was asked, said in a line."""
+    memory.level()
     serve.log_to_stderr()
     try:
         asyncio.run(run(_arguments(given)))

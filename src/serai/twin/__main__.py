@@ -16,6 +16,7 @@ import structlog
 
 from serai.errors import SeraiError
 from serai.network import read
+from serai.telemetry import memory
 from serai.telemetry.ending import cancelled
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def main() -> int:
     ask.add_argument("--socket", type=Path)
     ask.add_argument("--writes", action="store_true")
     given = ask.parse_args()
+    memory.level()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         asyncio.run(_field(given) if given.process == "field" else _loop(given))

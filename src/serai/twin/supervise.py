@@ -32,7 +32,6 @@ WAIT, LONGEST, FORGIVEN = 0.5, 30.0, 60.0  # s: first wait before a child is sta
 GIVEN = 12.0  # s in which children end after they are asked to; then they are killed
 SAID = 1.0  # s between two looks at memory
 LOG = 5_000_000  # bytes of a child's log before it is begun anew
-CALM = {"MALLOC_ARENA_MAX": "2"}  # glibc makes an arena for every thread, and each keeps what its thread has freed
 PARENT_GONE = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 HERE = "127.0.0.1"
 
@@ -110,7 +109,7 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 sys.executable, *child.arguments, stdin=asyncio.subprocess.DEVNULL, stderr=log,
                 stdout=asyncio.subprocess.PIPE if child.say else log, start_new_session=True,
-                preexec_fn=_with_parent if sys.platform == "linux" else None, env={**CALM, **os.environ},
+                preexec_fn=_with_parent if sys.platform == "linux" else None,
             )  # fmt: skip
             child.status, child.reason = "up", ""
             self._changed.set()
