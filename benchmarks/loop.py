@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -221,7 +220,6 @@ async def started(child, what: str, patience: float = 300.0) -> str:
 async def measure(folder: Path, minutes: float, tags: int, clients: int):
     """Run loop, room and clients; return what each says."""
     from serai.accounts import Accounts
-    from serai.twin.supervise import CALM
 
     (folder / "room").mkdir(mode=0o700)
     people = Accounts(folder / "room" / "accounts.sqlite", lambda *_: None)
@@ -229,14 +227,14 @@ async def measure(folder: Path, minutes: float, tags: int, clients: int):
     people.close()
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "--loop", str(folder), "--tags", str(tags), stdout=pipe, env={**CALM, **os.environ}
+        sys.executable, __file__, "--loop", str(folder), "--tags", str(tags), stdout=pipe
     )
     room = None
     try:
         await started(running, "the loop")
         room = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "serai.room", "--socket", str(folder / "s"), "--folder", str(folder / "room"),
-            "--port", "0", stdout=pipe, stderr=asyncio.subprocess.DEVNULL, env={**CALM, **os.environ},
+            "--port", "0", stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         port = int((await started(room, "the room")).rsplit(":", 1)[1])
         cookie = await asyncio.to_thread(sign_in, port)
@@ -283,6 +281,9 @@ def main() -> int:
     hold_to_cores()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its children end with it
     if given.loop:
+        from serai.telemetry import memory
+
+        memory.level()  # as the processes of a site do
         asyncio.run(loop(given.loop, given.tags))
         return 0
     minutes = given.minutes or (2.0 if given.short else 20.0)
