@@ -21,7 +21,7 @@ OFFLINE = """
 The control room's page could not be built: {what}.
 The page's packages come from the npm registry. Without a network:
   * install a wheel that was built elsewhere: `python -m build` there, `pip install serai-*.whl` here
-    (docs/install.md, "Without a network", also says how to carry the other wheels), or
+    (docs/room.md, "Without a network", also says how to carry the other wheels), or
   * SERAI_PAGE=none pip install .   leaves the page out; everything else works, `serai run` says that it has no page.
 """
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +12,13 @@ import numpy as np
 from serai.plan.breaking import breaking
 from serai.plan.regret import all_to, fixed, regret
 from serai.report import plan_figures as figures
+from serai.report.document import document, write_whole
 from serai.report.svg import HATCH, tag
 from serai.report.tables import Cell, figure_cell, table, text
 from serai.report.words import esc, number, plural
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
@@ -97,33 +97,17 @@ def study_of(
 
 def write_plan(study: Study, path: str | os.PathLike[str]) -> Path:
     """Write the page of a plan; the file appears whole or not at all."""
-    target = Path(path)
-    html = page(study)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(page(study), path)
 
 
 def page(study: Study) -> str:
     """Return the whole page as HTML."""
-    style = "".join((files("serai.report") / n).read_text(encoding="utf-8") for n in ("style.css", "plan.css"))
     title = f"Export plan of {_name(study.plan).capitalize()}"
     body = "".join((
         HATCH, _head(study, title), "<main>", _verdict(study), _overview(study), _decisions(study), _security(study),
         _risk(study), _surface(study), _replay(study), _inputs(study), "</main>", _foot(),
     ))  # fmt: skip
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        '<meta name="color-scheme" content="light dark"/>\n'
-        f"<title>{esc(title)} · Serai report</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(f"{title} · Serai report", body, "plan.css")
 
 
 def _name(plan: Plan) -> str:

@@ -23,6 +23,7 @@ from serai.errors import SeraiError
 from serai.known import Event, Known, Series
 from serai.simulate.limits import CHECKED
 from serai.twin.layout import limits_of, shown_in
+from serai.twin.parent import end_with_parent
 from serai.twin.told import ident
 from serai.units import from_si
 
@@ -273,5 +274,6 @@ class Slow:
 def _lowly() -> None:
     import signal  # noqa: PLC0415 - in the worker
 
+    end_with_parent()
     os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of who started it

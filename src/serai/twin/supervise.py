@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from serai.twin.health import memory
 from serai.twin.live import PROCESSES
+from serai.twin.parent import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,6 @@ WAIT, LONGEST, FORGIVEN = 0.5, 30.0, 60.0  # s: first wait before a child is sta
 GIVEN = 12.0  # s in which children end after they are asked to; then they are killed
 SAID = 1.0  # s between two looks at memory
 LOG = 5_000_000  # bytes of a child's log before it is begun anew
-PARENT_GONE = 1  # PR_SET_PDEATHSIG, linux/prctl.h
 HERE = "127.0.0.1"
 
 
@@ -109,7 +108,7 @@ class Supervisor:
             child.process = await asyncio.create_subprocess_exec(
                 sys.executable, *child.arguments, stdin=asyncio.subprocess.DEVNULL, stderr=log,
                 stdout=asyncio.subprocess.PIPE if child.say else log, start_new_session=True,
-                preexec_fn=_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )  # fmt: skip
             child.status, child.reason = "up", ""
             self._changed.set()
@@ -154,15 +153,6 @@ def _tell(child: Child, sign: signal.Signals) -> None:
     if child.pid is not None and child.process is not None:
         with contextlib.suppress(ProcessLookupError):
             child.process.send_signal(sign)
-
-
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def _with_parent() -> None:
-    """Let a child be ended when its parent is, however that ends."""
-    if _LIBC is not None:
-        _LIBC.prctl(PARENT_GONE, signal.SIGTERM)
 
 
 # ------------------------------------------------------------------------------------------------------------- site
