@@ -8,6 +8,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 from scipy.special import ndtri
 
 from serai.diagnose.sequential import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from serai.estimate.moving import Moving
+    from serai.estimate.moving import Moving, Scan
     from serai.telemetry.readings import Readings
 
     Floats = NDArray[np.float64]
@@ -100,6 +101,7 @@ class Watch:
         self.budget = budget
         self.level = self.limits.level(budget)
         n = len(moving.tags)
+        self._white = (moving.stages[-1], self.signatures.whiten)  # of the gain in force
         self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((windows()[-1] // BLOCK, n)), np.zeros(n))
         self._row = {tag: k for k, tag in enumerate(moving.tags)}
         takers = {n for x in moving.pipes.exchanges if x.quantity != "flow" for n, _ in x.at}
@@ -127,10 +129,17 @@ class Watch:
         scan = self.moving.scan(values)
         if self.moving.dead is not before:
             self._relay()
-        self.take(self.signatures.whitened(scan.innovation[None])[0])
+        self.take(self._whitened(scan))
         m = self.memory
         m.held = self.findings() if m.count > self.settled else []
         return list(m.held)
+
+    def _whitened(self, scan: Scan) -> Floats:
+        """Return the whitened innovations (n_meter,) of a scan: a young filter knows that it knows little."""
+        stage = self.moving.stages[scan.stage]
+        if self._white[0] is not stage:
+            self._white = stage, cholesky(stage.V, lower=True)
+        return np.asarray(solve_triangular(self._white[1], scan.innovation, lower=True))
 
     def take(self, y: Floats) -> None:
         """Remember the whitened innovations of one scan (n_meter,)."""

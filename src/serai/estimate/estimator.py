@@ -207,7 +207,7 @@ class Estimator:
     def _search(self, problem: Problem, values: Floats, weight: Floats) -> Answer:
         """Search from the last answer, from the steady start, and coldly from the pressures read and from the start."""
         start = problem.frame.start
-        tries = [(problem.last, False)] if problem.last is not None else []
+        tries: list[tuple[Floats | None, bool]] = [(problem.last, False)] if problem.last is not None else []
         tries += [(start, False)] if problem.frame.steady else []
         tries += [(None, True), (start, True)]
         for x, cold in tries:

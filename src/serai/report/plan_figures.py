@@ -215,8 +215,8 @@ def replayed(found: Replay) -> str:
 def against_risk(table: pd.DataFrame) -> str:
     """Return expected value against the mean of the worst futures: a line for each bound on shares."""
     lines = [
-        (f"{number(100 * float(share), 0)} %", part.sort_values("risk"), part["worst"] / 1000.0, part["mean"] / 1000.0)
-        for share, part in _solved(table).groupby("share")
+        (f"{number(100 * share, 0)} %", part.sort_values("risk"), part["worst"] / 1000.0, part["mean"] / 1000.0)
+        for share, part in _by(table, "share")
     ]
     note = "a line for each largest share allowed; dot: this plan"
     title = heading("Value against risk", "expected value, billion USD", note)
@@ -226,19 +226,20 @@ def against_risk(table: pd.DataFrame) -> str:
 def price_of_neutrality(table: pd.DataFrame) -> str:
     """Return the value given up against the bound on shares: a line for each weight of risk."""
     lines = []
-    for risk, part in _solved(table).groupby("risk"):
+    for risk, part in _by(table, "risk"):
         given_up = (part["value"].max() - part["value"]) / 1000.0
-        rows = part.sort_values(
-            "share", ascending=False
-        )  # the tightest last: there the lines part, there they are named
-        lines.append((f"weight {float(risk):g}", rows, -100.0 * part["share"], given_up))
+        rows = part.sort_values("share", ascending=False)  # the tightest last: there the lines part and are named
+        lines.append((f"weight {risk:g}", rows, -100.0 * part["share"], given_up))
     note = "a line for each weight of the worst futures; dot: this plan"
     title = heading("Price of neutrality", "value given up, billion USD", note)
     return title + _lines(lines, "largest share allowed, %", "Price of neutrality")
 
 
-def _solved(table: pd.DataFrame) -> pd.DataFrame:
-    return table[np.isfinite(table["value"])]
+def _by(table: pd.DataFrame, column: str) -> list[tuple[float, pd.DataFrame]]:
+    """Return the points that have a plan, by the values of a column."""
+    solved = table.loc[np.isfinite(table["value"].to_numpy(np.float64))]
+    values = solved[column].to_numpy(np.float64)
+    return [(float(value), solved.loc[values == value]) for value in np.unique(values)]
 
 
 def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: str, said: str) -> str:
