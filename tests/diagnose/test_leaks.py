@@ -164,3 +164,15 @@ def test_theft_is_where_gas_is_taken_anyway(line):
     assert found.kind in ("leak or theft", "leak")
     assert "D" in found.where or found.pipe in ("CD", "DE")
     assert found.size == pytest.approx(8.0, rel=0.1)
+
+
+def test_a_young_filter_whitens_by_what_it_knows():
+    """The first innovations are as uncertain as the filter says: of unit variance, not those of a settled one."""
+    watch = Watch(moving(), settled=10_000)
+    z = read(truth(1.0, 8), 9)
+    y = []
+    for row in z:
+        watch.values(row)
+        y.append(watch.memory.recent[-1].copy())
+    first = float(np.sqrt((np.array(y[:8]) ** 2).mean()))
+    assert 0.2 < first < 1.5

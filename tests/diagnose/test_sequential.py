@@ -143,6 +143,25 @@ def test_limits_hold_the_rate_they_promise(signatures):
     assert untaught(signatures, spread=1.0).level(6.0) == pytest.approx(level, abs=0.8)
 
 
+def test_what_is_wrong_for_a_moment_every_day_raises_no_limit_of_others(signatures):
+    """A meter that is wrong for three scans, by a score of 9, gets a spread of its own; others keep theirs."""
+    y = np.random.default_rng(5).standard_normal((1600, len(signatures.alive)))
+    j = signatures.n_leak
+    y[800:803] += 9.0 / signatures.information[3][j] ** 0.5 * signatures.short[:3, :, j]
+    plain, reaching = Lesson(), Lesson(reach=4.5)
+    for lesson in (plain, reaching):
+        lesson.spread(signatures, y, 0)
+        lesson.close()
+    score = np.abs(signatures.scores(y, 3)[2:]).max(0)
+    wide = reaching.spreads[3] > 1.0 + 1e-6
+    assert wide.any()
+    assert not wide.all()
+    expected = np.maximum(plain.spreads[3], score / 4.5)
+    biases = slice(signatures.n_leak, None)
+    assert np.allclose(reaching.spreads[3][biases], expected[biases])
+    assert course(signatures, reaching.spreads, y).max() < 4.6 < course(signatures, plain.spreads, y).max()
+
+
 def test_levels_rise_as_fewer_alarms_are_allowed():
     limits = Limits({}, 4.0, 0.3, 6 * 3600.0, 90.0)
     assert limits.level(0.1) > limits.level(1.0) > limits.level(10.0)

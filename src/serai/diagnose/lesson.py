@@ -28,6 +28,7 @@ FORM = "serai lesson 2"
 FILE = "lesson.json"  # of a case that brings one
 OWN = f"the case's own {FILE}"
 SPANS = 8  # spans of six hours from which on the highest scores are fitted; with fewer they are those of theory
+REACH = 4.5  # spreads that a score of gas goes by chance in some days of clean scans
 MARGIN = 1.25  # by which a spread of scan scores is widened: a few clean days do not show everything
 LEAST = (0.6, 0.4)  # spreads of scan scores are taken for no smaller, by window
 WINDOWS = (1, 10)  # scans that are averaged before they are tested
@@ -114,7 +115,7 @@ def gas_limits(signatures: Signatures, runs: Sequence[Floats], skip: int) -> Lim
     A window that the runs are too short for gets the spread of the longest that they are not; with fewer than SPANS
     spans of six hours the law of the highest score is that of theory.
     """
-    lesson = Lesson()
+    lesson = Lesson(reach=REACH)
     for y in runs:
         lesson.spread(signatures, y, skip)
     taught = [n for n in windows() if lesson.counts.get(n, 0) >= 2]
@@ -125,6 +126,7 @@ def gas_limits(signatures: Signatures, runs: Sequence[Floats], skip: int) -> Lim
         if n not in taught:
             longest = taught[-1]
             lesson.squares[n], lesson.counts[n] = lesson.squares[longest], lesson.counts[longest]
+            lesson.tops[n] = lesson.tops[longest]
     lesson.close()
     theory = untaught(signatures, spread=1.0)
     if sum((len(y) - skip) // int(lesson.span / lesson.scan) for y in runs) < SPANS:

@@ -274,10 +274,15 @@ class Lesson:
     """Gathers clean days for `Limits`: first their spread, then, on the same days, the largest scores.
 
     Two passes over the days: `spread` of each, `close`, then `largest` of each, `limits`.
+
+    reach  spreads that a score may go on clean days; where it goes further, its spread is taken for so much wider: a
+           meter of a station that starts is wrong for a moment on every day, and must not raise the limit of all others
     """
 
     scan: float = 60.0
     span: float = 6 * 3600.0
+    reach: float = np.inf
+    tops: dict[int, Floats] = field(default_factory=dict)
     squares: dict[int, Floats] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
     spreads: dict[int, Floats] = field(default_factory=dict)
@@ -290,6 +295,8 @@ class Lesson:
             late = scores[skip // every :]
             z = late[np.isfinite(late[:, 0])].astype(np.float64)
             self.squares[n] = self.squares.get(n, 0.0) + (z**2).sum(0)
+            z[:, : signatures.n_leak] = np.maximum(z[:, : signatures.n_leak], 0.0)  # gas goes away
+            self.tops[n] = np.maximum(self.tops.get(n, 0.0), np.abs(z).max(0, initial=0.0))
             self.counts[n] = self.counts.get(n, 0) + len(z)
         self.days += (len(y) - skip) * self.scan / 86400.0
 
@@ -299,7 +306,8 @@ class Lesson:
             if self.counts[n] < 2:
                 msg = f"clean days too short for a window of {n} scans"
                 raise SeraiError(msg)
-            self.spreads[n] = np.maximum(1.0, np.sqrt(total / self.counts[n]))
+            wide = np.maximum(np.sqrt(total / self.counts[n]), self.tops[n] / self.reach)
+            self.spreads[n] = np.maximum(1.0, wide)
 
     def largest(self, signatures: Signatures, y: Floats, skip: int) -> None:
         """Add the largest score of every span of a run."""
