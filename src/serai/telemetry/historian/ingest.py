@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +57,8 @@ class Ingest:
         self.subscription, self.history, self.pace = subscription, history, pace or Pace()
         self.counts = Counts("ingest")
         self._end = asyncio.Event()
+        # one thread each, always the same: every thread that touches the database has memory of its own put by for it
+        self._storing, self._keeping = (ThreadPoolExecutor(1, f"history {name}") for name in ("storing", "keeping"))
 
     def end(self) -> None:
         """Let `run` return after the transaction that is under way."""
@@ -72,7 +75,9 @@ class Ingest:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-        await asyncio.to_thread(self._try, self.history.publish)
+        await self._keeps(self.history.publish)
+        for pool in (self._storing, self._keeping):
+            pool.shutdown(wait=False)
 
     async def _gather(self) -> list[Delivery]:
         """Return the batches of one transaction."""
@@ -91,7 +96,9 @@ class Ingest:
         wait = self.pace.again
         while True:
             try:
-                outcomes = await asyncio.to_thread(self.history.append_all, [d.batch for d in gathered])
+                outcomes = await asyncio.get_running_loop().run_in_executor(
+                    self._storing, self.history.append_all, [d.batch for d in gathered]
+                )
             except NotStored as error:
                 self.counts.add(f"tried again: {error.reason}")
                 log.warning("readings wait to be stored", reason=error.reason, batches=len(gathered), text=str(error))
@@ -114,12 +121,15 @@ class Ingest:
         seal_at = time.monotonic() + self.pace.seal
         while True:
             await asyncio.sleep(self.pace.publish)
-            await asyncio.to_thread(self._try, self.history.publish)
-            await asyncio.to_thread(self._try, partial(self.history.relieve, self.pace.waiting))
+            await self._keeps(self.history.publish)
+            await self._keeps(partial(self.history.relieve, self.pace.waiting))
             if time.monotonic() >= seal_at:
-                await asyncio.to_thread(self._try, self.history.seal)
-                await asyncio.to_thread(self._try, self.history.compact)
+                await self._keeps(self.history.seal)
+                await self._keeps(self.history.compact)
                 seal_at = time.monotonic() + self.pace.seal
+
+    async def _keeps(self, action: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._keeping, self._try, action)
 
     def _try(self, action: object) -> None:
         """Do what may fail without harm: it is counted and comes again."""
