@@ -22,9 +22,9 @@ export const trends: View = {
   draw(room) {
     compared = moments(room);
     chosenMoment = (two) => compare(room, two);
-    const chosen = names(room), q = room.query, hours = Number(q.get("h") ?? 6), from = q.get("from"), to = q.get("to");
-    const key = `${chosen.join("|")} ${hours} ${from} ${to}`;
-    if (!busy && (key !== loadedFor || (!to && performance.now() - loadedAt > 15_000))) void load(room, key, chosen, hours, from, to);
+    const chosen = names(room), there = chosen.filter((n) => known(room, n)), q = room.query, hours = Number(q.get("h") ?? 6), from = q.get("from"), to = q.get("to");
+    const key = `${there.join("|")} ${hours} ${from} ${to}`;
+    if (!busy && (key !== loadedFor || (!to && performance.now() - loadedAt > 15_000))) void load(room, key, there, hours, from, to);
     return html`<div class="bar" role="toolbar" aria-label=${t("Trends")}>
         ${chosen.map((n) => html`<span class="chip"><span class="el" title=${label(n)}>${label(n)}</span><button aria-label=${t("Remove {name}", { name: label(n) })} @click=${() => put(room, { s: chosen.filter((x) => x !== n).join("|") })}>×</button></span>`)}
         ${chosen.length < MOST ? html`<input class="field" list="values" placeholder=${t("Add a value")} aria-label=${t("Add a value")} .value=${find} @input=${(e: Event) => { find = (e.target as HTMLInputElement).value; }} @change=${(e: Event) => add(room, (e.target as HTMLInputElement).value)}><datalist id="values">${room.live.layout.values.map((v) => html`<option value=${label(`${v.quantity}:${v.where}`)}></option>`)}</datalist>` : nothing}
@@ -35,7 +35,8 @@ export const trends: View = {
       </div>
       <div class="stack">${chosen.length === 0 ? panel(t("Trends"), empty(t("Add a value above: a pressure, a flow, a voltage."))) : nothing}
         ${compared && shown.length ? comparison(room) : nothing}
-        ${shown.map((s, k) => one(room, s, k))}</div>`;
+        ${shown.map((s, k) => one(room, s, k))}
+        ${chosen.filter((n) => !known(room, n)).map((n) => panel(label(n), empty(t("No history of this yet."))))}</div>`;
   },
   keys: { arrowleft: (room) => move(room, -0.5, 1), arrowright: (room) => move(room, 0.5, 1), "+": (room) => move(room, 0, 0.5), "=": (room) => move(room, 0, 0.5), "-": (room) => move(room, 0, 2) },
   csv: () => csv([["time", "quantity", "where", "unit", "measured", "estimate", "sigma"], ...shown.flatMap((s) => s.time.map((x, i) => [x, s.quantity, s.where, s.unit, s.measured[i] ?? "", s.estimate[i] ?? "", s.sigma[i] ?? ""]))]),
@@ -64,6 +65,8 @@ function names(room: Room): string[] {
   const said = room.query.get("s");
   return said ? said.split("|").filter(Boolean).slice(0, MOST) : [];
 }
+/** An address may name what this network does not have: the rest is shown all the same. */
+const known = (room: Room, n: string): boolean => room.live.layout.values.some((v) => `${v.quantity}:${v.where}` === n);
 const label = (n: string): string => { const [q = "", ...w] = n.split(":"); return `${quantityName(q)} · ${w.join(":")}`; };
 function add(room: Room, text: string): void {
   const v = room.live.layout.values.find((x) => label(`${x.quantity}:${x.where}`) === text);
