@@ -14,7 +14,7 @@ from page.lived import CHROMIUM, FLAGS, PAGE, lived, sign_in
 EXPECTED = re.compile(r"status of (404|503|401)|ERR_(INTERNET_DISCONNECTED|CONNECTION_REFUSED|INCOMPLETE_CHUNKED)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def country(tmp_path_factory):
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
@@ -24,7 +24,7 @@ def country(tmp_path_factory):
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while the driver is there its loop runs, and no other test could run one
 def chromium(country):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as driver:
