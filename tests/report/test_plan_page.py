@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from plan.made_plans import made
-from serai.plan.case import read_planning
+from serai.plan.case import Derated, read_planning
 from serai.plan.neutrality import Neutrality
 from serai.plan.problem import Problem
 from serai.plan.replay import Cut, Replay, Trial
@@ -62,6 +62,26 @@ def test_verdicts_are_those_of_the_numbers(study):
     certificate = study.plan.certificate
     late = certificate[certificate["year"] >= 2033]
     assert ("N-1 fails" in html) == bool((~late["holds"]).any())
+
+
+def test_cuts_name_the_years_and_seasons_they_hold_for(study):
+    """A corridor that shares its pipes is cut in some years only; the worst of them stands for all."""
+    shared = [
+        Cut("Trans-Caspian", c, 15.0, "Malay CS", y, derated=Derated("Trans-Caspian", y, winter, c / 15.0))
+        for y, winter, c in (
+            (2040, True, 12.0),
+            (2041, True, 11.0),
+            (2039, True, 14.0),
+            (2036, True, 13.0),
+            (2041, False, 9.0),
+        )
+    ]
+    plan, replay = study.rounds[0]
+    html = page(Study(plan, rounds=[(plan, Replay(replay.trials, (*replay.cuts, *shared)))]))
+    assert (
+        "Iran Etrek carries 1.4 of 8.0; Trans-Caspian carries as little as 11.0 of 15.0 in winter 2036, 2039 to 2041; "
+        "Trans-Caspian carries 9.0 of 15.0 outside winter 2041"
+    ) in html
 
 
 def test_every_table_is_there(study):

@@ -15,7 +15,7 @@ from serai.report import plan_figures as figures
 from serai.report.document import document, write_whole
 from serai.report.svg import HATCH, tag
 from serai.report.tables import Cell, figure_cell, table, text
-from serai.report.words import esc, number, plural
+from serai.report.words import NONE, esc, number, plural
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from serai.plan.montecarlo import MonteCarlo
     from serai.plan.plan import Plan
     from serai.plan.regret import Regret
-    from serai.plan.replay import Replay
+    from serai.plan.replay import Cut, Replay
     from serai.plan.value import Decisions
 
 FEW = 12  # rows of the longer lists
@@ -409,14 +409,11 @@ def _replay(study: Study) -> str:
     for k, (made, tried) in enumerate(reversed(study.rounds)):
         done = sum(t.carried for t in tried.trials)
         where = ", ".join(dict.fromkeys(t.element for t in tried.trials if not t.carried)) or "–"
-        cut = (
-            "; ".join(f"{c.planned} carries {number(c.carried, 1)} of {number(c.asked, 1)}" for c in tried.cuts) or "–"
-        )
         verdict = "kept" if tried.accepted else "fails"
         rounds.append(
             [text_right(str(k + 1)), figure_cell(made.value / 1000, 1),
              Cell(f'<span class="{verdict}">{done} of {len(tried.trials)}</span>'), Cell(esc(where), "wrap"),
-             Cell(esc(cut), "wrap")]
+             Cell(esc(_cuts(tried.cuts)), "wrap")]
         )  # fmt: skip
     heads = [">Round", ">Value|billion USD", "Days carried", "Cannot carry it", "Fed back as a cut, bcm/y"]
     said = "a plan of transport alone is refused; what the laws carry bounds the next one"
@@ -425,6 +422,31 @@ def _replay(study: Study) -> str:
         + _panel("Rounds of plan and replay", table(heads, rounds), said)
         + "</section>"
     )
+
+
+def _cuts(cuts: Sequence[Cut]) -> str:
+    """Say what the pipes carry of what; cuts of a corridor that differ only in their year stand as one, the worst."""
+    alike: dict[tuple[str, bool | None], list[Cut]] = {}
+    for c in cuts:
+        alike.setdefault((c.planned, c.derated.winter if c.derated else None), []).append(c)
+    said = []
+    for (name, winter), some in alike.items():
+        least = min(some, key=lambda c: c.carried / max(c.asked, 1e-9))
+        when = "" if winter is None else f" {'in' if winter else 'outside'} winter {_spans([c.year for c in some])}"
+        as_little = "as little as " if len(some) > 1 else ""
+        said.append(f"{name} carries {as_little}{number(least.carried, 1)} of {number(least.asked, 1)}{when}")
+    return "; ".join(said) or NONE
+
+
+def _spans(years: Sequence[int]) -> str:
+    """Return years in words, those that follow each other as a span: 2030, 2033 to 2035."""
+    runs: list[list[int]] = []
+    for year in sorted(set(years)):
+        if runs and runs[-1][-1] == year - 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
 
 
 def _inputs(study: Study) -> str:
