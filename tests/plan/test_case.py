@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from plan.tiny_plans import SETTINGS, corridor, market, plan_case
 from serai.errors import CaseError
 from serai.network import bundled
 from serai.plan.case import read_planning
@@ -65,6 +67,13 @@ def test_the_bundled_case_is_as_large_as_the_task():
         ("projects.csv", "2028,2037,25 bcm/y", "2038,2037,25 bcm/y", "latest: must not be before its earliest 2038"),
         ("fields.csv", "Galkynysh,East,42", "Galkynysh,East,inf", "capacity_bcm_per_year: must be a number"),
         ("works.csv", "Line D,gas_nodes", "Line E,gas_nodes", "there is no project 'Line E'"),
+        ("markets.csv", "China,275,", "China,1e12,", "price_usd_per_1000m3: must be at least 0 and at most 100,000"),
+        ("markets.csv", "China,275,", "China,inf,", "row 2, price_usd_per_1000m3: must be a number"),
+        ("fields.csv", "Galkynysh,East,42", "Galkynysh,East,42e9", "at most 10,000, got '42e9'"),
+        ("contracts.csv", "quantity_bcm_per_year", "quantity_tcf_per_year", "row 1, quantity_tcf_per_year: the unit"),
+        ("projects.csv", "capex_million_usd", "capex_million_eur", "capex_million_eur: the unit or currency does not"),
+        ("projects.csv", "25,6700", "25,", "row 2, capex_million_usd: must be given"),
+        ("projects.csv", "25,6700", "-25,6700", "row 2, capacity_bcm_per_year: must be at least 0"),
         ("works.csv", "power_mw", "power_kw", "power_kw: the unit or currency does not fit: use power_mw"),
     ],
 )  # fmt: skip
@@ -82,6 +91,41 @@ def test_all_mistakes_come_at_once(folder):
     with pytest.raises(CaseError) as caught:
         read_planning(folder)
     assert {m.file for m in caught.value.mistakes} >= {"corridors.csv", "markets.csv"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("markets.csv", "China,275,", "China,,"),
+        ("corridors.csv", "stan,40,", "stan,-40,"),
+        ("projects.csv", "25,6700", "25,-6700"),
+        ("fields.csv", "Galkynysh,East,42", "Galkynysh,East,-42"),
+        ("markets.csv", "South Asia,315", "South Asia,-315"),  # the one market of its corridor
+    ],
+)
+def test_what_hangs_on_a_row_with_a_mistake_is_no_second_mistake(folder, file, old, new):
+    change(folder, file, old, new)
+    with pytest.raises(CaseError) as caught:
+        read_planning(folder)
+    assert [m.file for m in caught.value.mistakes] == [file]
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        (
+            {"corridors": (corridor("A", -8.0), corridor("B", 10.0))},
+            r"corridors\.csv row 2, capacity: must be at least 0",
+        ),
+        ({"markets": (market("Alpha", float("nan"), ("A",)), market("Beta", 60.0, ("B",)))}, r"row 2, price: must be"),
+        ({"markets": (market("Alpha", 1e9, ("A", "B")),)}, r"row 2, price: must be at least 0 and at most 100,000"),
+        ({"markets": (market("Alpha", 100.0, ("A",)),)}, r"corridors\.csv row 3, name: 'B' leads nowhere"),
+        ({"settings": replace(SETTINGS, discount=-0.5)}, r"plan\.toml, discount: must be at least 0"),
+    ],
+)
+def test_a_case_made_in_a_program_is_checked_as_one_that_is_read(tables, said):
+    with pytest.raises(CaseError, match=said):
+        plan_case(**tables)
 
 
 def test_a_hub_that_no_gas_reaches_is_named(folder):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +14,16 @@ from typer.testing import CliRunner
 
 from plan.tiny_plans import plan_case, two_hubs
 from serai import cli
+from serai.network import bundled
 from serai.plan.case import inputs, read_planning
 from serai.plan.neutrality import Neutrality
 from serai.plan.plan import plan
 from serai.plan.told import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +101,79 @@ def test_the_command_names_a_mistake(tmp_path):
     done = CliRunner().invoke(cli.app, ["plan", "turkmenistan", "--max-share", "1.5", "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert "between 0 and 1" in done.stderr
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A copy of the bundled tables, eight years of them: the bounds hold in the last two."""
+    shutil.copytree(bundled()["turkmenistan"] / "planning", tmp_path / "own" / "planning")
+    change(tmp_path / "own", "plan.toml", "years = 15", "years = 8")
+    return tmp_path / "own"
+
+
+def change(folder: Path, file: str, old: str, new: str) -> None:
+    path = folder / "planning" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def command(folder: Path, *more: str) -> Result:
+    quick = ["--futures", "2", "--seconds", "5", "--gap", "0.004", "--no-checks", "--out", str(folder.parent)]
+    return CliRunner().invoke(cli.app, ["plan", str(folder), *quick, *more])
+
+
+def test_the_command_names_file_row_and_column_of_all_mistakes(own):
+    change(own, "markets.csv", "China,275,", "China,,")
+    change(own, "corridors.csv", "transit_fee_usd", "transit_fee_rub")
+    done = command(own)
+    assert done.exit_code == 2
+    assert "markets.csv row 2, price_usd_per_1000m3: must be given" in done.stderr
+    assert "corridors.csv row 1, transit_fee_rub_per_1000m3: the unit or currency does not fit" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_names_bounds_that_no_plan_keeps(own):
+    """Without the project for its gas the West freezes when the line to it fails, whatever is built."""
+    rows = (own / "planning" / "projects.csv").read_text(encoding="utf-8").splitlines()
+    kept = [r for r in rows if not r.startswith("Block 1 second stage")]
+    assert len(kept) == len(rows) - 1
+    (own / "planning" / "projects.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    done = command(own)
+    assert done.exit_code == 2
+    for said in ("homes without East-West lack", "survive 'any one element': East-West", "output of the fields of West",
+                 "peak demand of West"):  # fmt: skip
+        assert said in done.stderr
+
+
+def test_the_command_plans_at_other_risks_and_bounds(own):
+    """25 points, the plan among them: in the table, in the page and in what the control room reads."""
+    done = command(own, "--no-survive", "--max-share", "0.45", "--risk", "0.25", "--frontier")
+    assert done.exit_code == 0, done.output
+    assert "frontier: 25 points, 0 with a gap above 0.5 %" in done.stdout
+    table = pd.read_csv(own.parent / "own" / "plan_frontier.csv", index_col=0)
+    assert len(table) == 25
+    assert sorted(set(table["share"])) == [0.45, 0.5, 0.6, 0.75, 1.0]
+    assert (table["gap"] <= 0.005).all()
+    (chosen,) = table[table["chosen"]].to_dict("records")
+    assert (chosen["risk"], chosen["share"]) == (0.25, 0.45)
+    for _, line in table.groupby("risk"):  # a looser bound never costs more than what is left to prove
+        worth = line.sort_values("share")
+        assert (worth["value"].to_numpy()[:-1] <= worth["bound"].to_numpy()[1:] + 1e-6).all()
+    told = json.loads((own.parent / "own" / "plan.json").read_text(encoding="utf-8"))
+    assert len(told["points"]) == 25
+    assert [p["limit"] for p in told["points"][:5]] == [45.0, 50.0, 60.0, 75.0, 100.0]
+    assert "What caution and neutrality cost" in (own.parent / "own" / "plan.html").read_text(encoding="utf-8")
+
+
+def test_when_the_time_is_up_the_best_plan_comes_with_its_gap():
+    """A tenth of a second proves little: the plan keeps its bounds all the same, and says what is left to prove."""
+    rule = Neutrality(max_share=0.45, survive="any one element")
+    short = plan("turkmenistan", neutrality=rule, futures=10, gap=1e-9, seconds=0.1)
+    assert short.gap > 1e-9
+    assert short.value < short.bound
+    assert (short.shares.iloc[6:].max() <= 0.45 + 1e-6).all()
+    assert short.certificate[short.certificate["year"] >= 2033]["holds"].all()
+    longer = plan("turkmenistan", neutrality=rule, futures=10, gap=5e-2, seconds=20.0)
+    assert longer.value <= short.bound * (1 + 1e-9)
+    assert short.value <= longer.bound * (1 + 1e-9)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from serai.errors import CaseError, Mistake
 from serai.network import bundled
 from serai.network.sheet import near
 from serai.plan.crossed import crossed, settings_mistakes
-from serai.plan.rows import Placed, cell, read_rows
+from serai.plan.rows import Placed, cell, read_rows, wrong_values
 
 if TYPE_CHECKING:
     import os
@@ -313,6 +313,17 @@ class PlanningCase:
     works: tuple[Work, ...] = ()
     uses: tuple[Use, ...] = ()
     derated: tuple[Derated, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise CaseError for what no file could hold: a case made in a program is checked as one that is read."""
+        tables = {name: list(getattr(self, name)) for name in TABLES}
+        checked = {name: wrong_values(rows, f"{name}.csv") for name, rows in tables.items()}
+        mistakes = [m for wrong, _ in checked.values() for m in wrong]
+        seasons = [asdict(s) for s in self.settings.seasons]
+        mistakes += settings_mistakes(SETTINGS, asdict(self.settings) | {"seasons": seasons})
+        mistakes += crossed(tables, {name: placed for name, (_, placed) in checked.items()})
+        if mistakes:
+            raise CaseError(self.name, mistakes)
 
     @property
     def hubs(self) -> tuple[str, ...]:

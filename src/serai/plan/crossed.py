@@ -52,11 +52,14 @@ def settings_mistakes(file: str, given: Mapping[str, Any]) -> list[Mistake]:
 
 
 def crossed(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mistake]:
-    """Return names that lead nowhere, names given twice and years in the wrong order."""
-    hubs = {f.hub for f in tables["fields"]} | {h.hub for h in tables["home"]}
-    corridors = {c.name for c in tables["corridors"]}
-    adds = corridors | {x.name for x in (*tables["links"], *tables["fields"])}
+    """Return names that lead nowhere, names given twice and years in the wrong order.
+
+    A row left out for a mistake of its own has been told: what names it, or hangs on it, is no second mistake.
+    """
     found: list[Mistake] = []
+
+    def every(table: str, column: str = "name") -> set[str]:
+        return {getattr(row, column) for row in tables[table]} | placed[table].names(column)
 
     def known(table: str, column: str, names: Iterable[str], what: str) -> None:
         names = set(names)
@@ -67,17 +70,20 @@ def crossed(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mis
                     text = f"there is no {what} {name!r}{near(name, names)}"
                     found.append(placed[table].mistake(i, column, text))
 
+    hubs, projects, markets = every("fields", "hub") | every("home", "hub"), every("projects"), every("markets")
+    corridors = every("corridors")
+    adds = corridors | every("links") | every("fields")
     known("corridors", "hub", hubs, "hub")
     known("links", "from_hub", hubs, "hub")
     known("links", "to_hub", hubs, "hub")
     known("projects", "adds_to", adds, "corridor, link or field")
-    known("projects", "after", [p.name for p in tables["projects"]], "project")
+    known("projects", "after", projects, "project")
     known("markets", "corridors", corridors, "corridor")
     known("contracts", "corridors", corridors, "corridor")
-    known("contracts", "market", [m.name for m in tables["markets"]], "market")
+    known("contracts", "market", markets, "market")
     known("outages_history", "corridors", corridors, "corridor")
-    known("past_sales", "market", [m.name for m in tables["markets"]], "market")
-    known("works", "project", [p.name for p in tables["projects"]], "project")
+    known("past_sales", "market", markets, "market")
+    known("works", "project", projects, "project")
     known("uses", "planned", adds, "corridor, link or field")
     found += _twice(tables, placed)
     found += _nowhere(tables, placed)
@@ -103,7 +109,7 @@ def _nowhere(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[Mi
     found = [
         placed["corridors"].mistake(i, "name", f"{c.name!r} leads nowhere: no market or contract uses it")
         for i, c in enumerate(tables["corridors"])
-        if c.name not in used
+        if c.name not in used and not placed["markets"].left_out and not placed["contracts"].left_out
     ]
     found += [
         placed["contracts"].mistake(i, "end", f"must not be before its start {g.start}, got {g.end}")
@@ -118,8 +124,9 @@ def _unreached(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[
     found = [
         Mistake(f"{name}.csv", 0, "", "needs at least one row")
         for name in ("fields", "corridors", "markets")
-        if not tables[name] and name in placed
+        if not tables[name] and not placed[name].left_out
     ]
+    whole = tables["fields"] and not placed["fields"].left_out and not placed["links"].left_out
     reached = {f.hub for f in tables["fields"]}
     for _ in tables["links"]:
         for x in tables["links"]:
@@ -129,7 +136,7 @@ def _unreached(tables: dict[str, list[Any]], placed: dict[str, Placed]) -> list[
         found += [
             placed[table].mistake(i, "hub", f"no field feeds hub {row.hub!r} and no link leads to it")
             for i, row in enumerate(tables[table])
-            if tables["fields"] and row.hub not in reached
+            if whole and row.hub not in reached
         ]
     leads = {m.name: set(m.corridors) for m in tables["markets"]}
     found += [

@@ -32,6 +32,9 @@ UNITS: dict[str, dict[str, float]] = {
     "share": {"percent": 1e-2},
     "years": {"years": 1.0, "months": 1.0 / 12.0},
 }
+# More than any country has (the world sells 4,000 bcm a year): a larger number is in another unit than its column
+# says. With every price and every capacity bounded, no plan can be worth more than a finite sum.
+LARGEST = {"volume": 1e4, "rate": 1e4, "price": 1e5, "money": 1e7, "power": 1e6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,28 @@ def cell(
     dimension: str = "", *, low: float = -inf, high: float = inf, allowed: tuple[str, ...] = (), default: Any = MISSING
 ) -> Any:
     """Return a dataclass field that is read from a column; without a default every row must give it."""
+    high = min(high, LARGEST.get(dimension, inf))
     return field(default=default, metadata={"cell": Cell(dimension, low, high, allowed)})
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where the rows of a file stand, for mistakes that show only when files are seen together."""
+    """Where the rows of a file stand, for mistakes that show only when files are seen together.
+
+    left_out  what could be read of the rows that hold mistakes: their names are known, though they are no objects
+    """
 
     file: str
     rows: tuple[int, ...]
+    left_out: tuple[dict[str, Any], ...] = ()
 
     def mistake(self, i: int, column: str, text: str) -> Mistake:
         """Return a mistake in the `i`-th object."""
         return Mistake(self.file, self.rows[i], column, text)
+
+    def names(self, column: str) -> set[str]:
+        """Return the names that rows left out have in a column."""
+        return {row[column] for row in self.left_out if column in row}
 
 
 def read_rows(path: Path, kind: type[R], mistakes: list[Mistake]) -> tuple[list[R], Placed]:
@@ -73,6 +85,7 @@ def read_rows(path: Path, kind: type[R], mistakes: list[Mistake]) -> tuple[list[
     needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type] # a dataclass
     found: list[R] = []
     rows: list[int] = []
+    left_out: list[dict[str, Any]] = []
     for row, texts in sheet.rows:
         before = len(mistakes)
         values = {}
@@ -89,7 +102,30 @@ def read_rows(path: Path, kind: type[R], mistakes: list[Mistake]) -> tuple[list[
         if len(mistakes) == before and needed <= set(columns):
             found.append(kind(**values))
             rows.append(row)
-    return found, Placed(path.name, tuple(rows))
+        else:
+            left_out.append(values)
+    return found, Placed(path.name, tuple(rows), tuple(left_out))
+
+
+def wrong_values(rows: Sequence[Any], file: str) -> tuple[list[Mistake], Placed]:
+    """Return what no file could hold of objects made in a program, placed as if a file held them."""
+    found = []
+    for i, row in enumerate(rows):
+        for f in fields(row):
+            spec, value = f.metadata["cell"], getattr(row, f.name)
+            if isinstance(value, int | float) and value != f.default and not spec.low <= value <= spec.high:
+                found.append(Mistake(file, i + 2, f.name, f"must be {_range(spec)}, got {value!r}"))
+            if spec.allowed and value not in spec.allowed:
+                found.append(Mistake(file, i + 2, f.name, f"must be {' or '.join(spec.allowed)}, got {value!r}"))
+    return found, Placed(file, tuple(range(2, len(rows) + 2)))
+
+
+def _range(spec: Cell, factor: float = 1.0) -> str:
+    """Say between what a number must lie."""
+    return " and ".join(
+        [f"at least {spec.low / factor:,.10g}"] * (spec.low > -inf)
+        + [f"at most {spec.high / factor:,.10g}"] * (spec.high < inf)
+    )
 
 
 def _columns(sheet: Sheet, kind: type, file: str, mistakes: list[Mistake]) -> dict[str, tuple[int, Cell, float, str]]:
@@ -148,9 +184,6 @@ def _value(sheet: Sheet, text: str, spec: Cell, factor: float, type_: str) -> An
             raise ValueError(msg)
         value = int(value)
     if not spec.low <= value <= spec.high:
-        bounds = [f"at least {spec.low / factor:g}"] * (spec.low > -inf) + [f"at most {spec.high / factor:g}"] * (
-            spec.high < inf
-        )
-        msg = f"must be {' and '.join(bounds)}"
+        msg = f"must be {_range(spec, factor)}"
         raise ValueError(msg)
     return value
