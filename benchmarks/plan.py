@@ -102,7 +102,7 @@ def same_model(case, futures, gap, limit):
     problem = Problem(case, draw(case, futures, seed=1))
     ours, mine, cpu = timed(lambda: plan(case, neutrality=RULE, futures=futures, gap=gap, seconds=limit))
     model, built, _ = timed(lambda: to_linopy(Plan(problem, RULE, 0.0, 0.1, ours.solved)))
-    options = {"mip_rel_gap": gap, "time_limit": limit, "threads": 2, "log_to_console": False}
+    options = {"mip_rel_gap": gap, "time_limit": limit, "threads": 2, "output_flag": False}
     _, solved, _ = timed(lambda: model.solve("highs", io_api="direct", **options))
     value, (bound, theirs_gap) = float(model.objective.value or float("nan")), bound_of(model)
     return {
