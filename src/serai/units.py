@@ -88,6 +88,20 @@ UNITS: dict[str, Unit] = {
     "": Unit("", 1.0),
 }
 
+WRITTEN = {  # where people write another word than the tables do
+    "pa": "Pa", "kpa": "kPa", "mpa": "MPa", "bara": "bar", "k": "K", "degc": "°C", "kg_per_s": "kg/s", "t_per_h": "t/h",
+    "m3_per_s": "m³/s", "thousand_m3_per_h": "thousand m³/h", "million_m3_per_day": "Mm³/d", "million_m3": "Mm³",
+    "bcm_per_year": "bcm/a", "w": "W", "kw": "kW", "mw": "MW", "gw": "GW", "kvar": "kvar", "mvar": "Mvar", "va": "VA",
+    "kva": "kVA", "mva": "MVA", "v": "V", "kv": "kV", "a": "A", "ka": "kA", "deg": "°", "ohm": "Ω", "percent": "%",
+    "ohm_per_km": "Ω/km", "us_per_km": "µS/km", "kg_per_m3": "kg/m³", "kg_per_kmol": "kg/kmol", "pa_s": "Pa·s",
+    "w_per_m2_k": "W/(m²·K)", "mj_per_m3": "MJ/m³", "mj_per_kg": "MJ/kg", "mj_per_kwh": "MJ/kWh",
+}  # fmt: skip
+
+
+def written(unit: str) -> str:
+    """Return a unit as people write it: `bara` -> bar, `million_m3_per_day` -> Mm³/d."""
+    return WRITTEN.get(unit, unit)
+
 
 def unit_of(name: str) -> Unit:
     """Look up a unit by its suffix; UnknownName lists the ones that exist."""

@@ -234,7 +234,7 @@ def test_shown_is_what_the_room_reads():
     alarms = listed({**NOW, "text": "{element} at {value} {unit}, highest {limit}"})
     alarms.scan(T0, np.array([85e5, 60e5]))
     shown = alarms.standing()[0].shown()
-    assert shown["text"] == "A at 85.0 bara, highest 80.0"
+    assert shown["text"] == "A at 85.0 bar, highest 80.0"
     assert shown["words"] == {
         "key": "alarm.high", "parameters": {"element": "A", "unit": "bara", "value": 85.0, "limit": 80.0},
     }  # fmt: skip

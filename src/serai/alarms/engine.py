@@ -78,6 +78,7 @@ class Engine:
         self._stopped: set[str] = set()
         self._limits: Limits | None = None
         self._values = np.empty(0)
+        self._past = np.empty(0)  # the last value of each condition of the limits that was past its limit
         self._held: dict[int, int] = {}  # condition -> its row in the limits
         self._stations = _stations(network)
         self._time = -inf
@@ -104,7 +105,7 @@ class Engine:
             for s in self._of_source.get("limit", set()) - mine:
                 self._slots.say(s, self._time, true=False)
             self._of_source["limit"] = mine | {s for s in self._of_source.get("limit", ()) if s in self._tracked}
-            self._values = np.full(len(values), nan)
+            self._values, self._past = np.full(len(values), nan), np.full(len(slots), nan)
             return len(slots)
 
     def scan(self, time: float, values: NDArray[np.float64]) -> list[Transition]:
@@ -116,6 +117,8 @@ class Engine:
                 n = 0 if limits is None else len(self._values)
                 raise Refused(f"{len(values)} values came, {n} are watched: call `watch` first", "not watched")
             self._values = values
+            past = limits.past(values)
+            self._past[past] = values[limits.column[past]]
             before = self._slots.true[limits.slot]
             now = limits.check(values, before)
             changed = limits.slot[now != before]
@@ -249,7 +252,8 @@ class Engine:
         if slot in self._said:
             tracked.take(self._said[slot])
         elif self._limits is not None and slot in self._held:
-            tracked.limit = float(self._limits.limit[self._held[slot]])
+            k = self._held[slot]
+            tracked.limit, tracked.past = float(self._limits.limit[k]), float(self._past[k])
         if named.where in self._stopped and named.record.suppressed_when_stopped:
             tracked.point.holds.setdefault(states.PLANT, STILL)
         parent = self._causes.of(named.where, named.record.explained_by)
@@ -437,14 +441,16 @@ class Engine:
     def _view(self, slot: int) -> Alarm:
         """Return an alarm as it is now."""
         named, t = self._slots.of(slot), self._tracked.get(slot) or Tracked()
-        limit = t.limit
+        limit, past = t.limit, t.past
         if self._limits is not None and slot in self._held:
-            limit = float(self._limits.limit[self._held[slot]])
+            k = self._held[slot]
+            limit = float(self._limits.limit[k])
+            past = float(self._past[k]) if isfinite(self._past[k]) else past
         return Alarm(
             named.id, named.record, t.point.state, named.where, named.element, t.began, t.changed, self._value(slot),
             limit, t.acknowledged_by, t.acknowledged_at, dict(t.point.holds), t.first_out,
             self._rates.chattering(named.id, self._time), tuple(t.notes), t.parameters, t.members,
-            self.network.gas.standard_density,
+            self.network.gas.standard_density, past,
         )  # fmt: skip
 
 

@@ -108,6 +108,10 @@ class Limits:
             np.array([w.dead_band for w in held]),
         )
 
+    def past(self, values: Floats) -> NDArray[np.bool_]:
+        """Return which conditions (n,) have their value past its limit, dead band apart; not known (nan) = not."""
+        return np.asarray(self.sign * (values[self.column] - self.limit) > 0.0)
+
     def check(self, values: Floats, before: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which conditions (n,) are true; what is not known (nan) stays as it was `before` (n,)."""
         beyond = self.sign * (values[self.column] - self.limit)

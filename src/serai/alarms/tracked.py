@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from serai.alarms.rationale import Condition
 
 NOTES = 50  # of one alarm; the newest stay
-_NUMBERS = ("began", "changed", "value", "limit", "acknowledged_at")
+_NUMBERS = ("began", "changed", "value", "past", "limit", "acknowledged_at")
 
 
 @dataclass(slots=True)
@@ -27,6 +27,7 @@ class Tracked:
     began: float = nan
     changed: float = nan
     value: float = nan
+    past: float = nan
     limit: float = nan
     acknowledged_by: str = ""
     acknowledged_at: float = nan

@@ -12,9 +12,17 @@ from serai.alarms.states import SHELF, Hold, State
 from serai.units import from_si
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from serai.alarms.rationale import Record
+
+DIGITS, MOST_DIGITS = 5, 10  # significant, of a value in a text
+SAID: dict[str, Callable[[str], str]] = {  # parameters of a text that tables write otherwise than people
+    "unit": units.written,
+    "unit_of_size": units.written,
+    "quantity": lambda quantity: quantity.replace("_", " "),
+    "kind": str.capitalize,  # of a finding: it opens the text
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,8 @@ class Alarm:
     holds        why it is not told, by name
     first_out    the first of its group to come
     chattering   comes and goes too often
+    past         the last value that was past the limit: what the text tells, for within the dead band, or while the alarm
+                 waits to be told or to clear, the value itself may be inside the limit again
     parameters   of the text; `members`: elements that it may be about; `density` of standard volumes [kg/m3]
     """
 
@@ -67,6 +77,7 @@ class Alarm:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[str, ...] = ()
     density: float = nan
+    past: float = nan
 
     @property
     def key(self) -> str:
@@ -77,18 +88,25 @@ class Alarm:
     def words(self) -> dict[str, Any]:
         """Return the key of the text and its parameters, numbers in the unit of the record."""
         given = {"element": self.where, "unit": self.record.unit, **self.parameters}
-        for name, value in (("value", self.value), ("limit", self.limit)):
-            if isfinite(value):
-                given[name] = self._shown(value)
+        value = self.past if isfinite(self.past) else self.value
+        for digits in range(DIGITS, MOST_DIGITS):  # as many as tell a value from its limit
+            told = {"value": self._shown(value, digits), "limit": self._shown(self.limit, digits)}
+            if told["value"] != told["limit"] or value == self.limit:
+                break
+        given |= {name: number for name, number in told.items() if number is not None}
         return {"key": f"alarm.{self.key}", "parameters": given}
 
     @property
     def text(self) -> str:
-        """Return the text in English."""
-        return self.record.text.format_map(_Known(self.words["parameters"]))
+        """Return the text in English, units as people write them."""
+        given = _Known(self.words["parameters"])
+        for name, say in SAID.items():
+            if isinstance(given.get(name), str):
+                given[name] = say(given[name])
+        return self.record.text.format_map(given)
 
-    def _shown(self, value: float) -> float | None:
-        return float(f"{from_si(value, self.record.unit, self.density):.5g}") if isfinite(value) else None
+    def _shown(self, value: float, digits: int = DIGITS) -> float | None:
+        return float(f"{from_si(value, self.record.unit, self.density):.{digits}g}") if isfinite(value) else None
 
     def shown(self) -> dict[str, Any]:
         """Return it as JSON can say it: times ISO 8601 UTC, values in the unit of the record, null = none."""
