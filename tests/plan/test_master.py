@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import highspy
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plan.tiny_plans import two_hubs
 from serai.plan.floors import Floors
-from serai.plan.master import Master, Prices
+from serai.plan.master import Master, Prices, settle
 from serai.plan.neutrality import Neutrality
 from serai.plan.problem import Problem
 from serai.plan.scenarios import draw, expected
@@ -96,3 +98,37 @@ def test_weighings_of_another_attitude_do_not_bind():
     assert [master.live(j) for j in (0, 1)] == [True, True]
     master.ask(Neutrality(), 0.0)
     assert [master.live(j) for j in (0, 1)] == [True, False]
+
+
+class Astray(highspy.Highs):
+    """A solver whose kept basis has gone bad: its first runs say nothing."""
+
+    silent = 1
+
+    def run(self):
+        self.silent -= 1
+        return highspy.HighsStatus.kError if self.silent >= 0 else super().run()
+
+
+@pytest.mark.parametrize("silent", [0, 1, 2, 3])
+def test_a_program_that_ends_without_a_word_is_solved_anew(silent):
+    """maximise x + 2 y, x + y <= 4, y <= 3: 7 at (1, 3), by whichever method has the first word."""
+    highs = Astray()
+    highs.setOptionValue("output_flag", False)
+    highs.addVars(2, np.zeros(2), np.array([10.0, 3.0]))
+    highs.changeColsCost(2, np.arange(2, dtype=np.int32), np.array([1.0, 2.0]))
+    highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+    highs.addRow(-highspy.kHighsInf, 4.0, 2, np.arange(2, dtype=np.int32), np.ones(2))
+    highs.silent = silent
+    assert settle(highs) == highspy.HighsModelStatus.kOptimal
+    assert highs.getInfo().objective_function_value == pytest.approx(7.0, rel=1e-9)
+    assert list(highs.getSolution().col_value) == pytest.approx([1.0, 3.0])
+    assert [highs.getOptionValue(n)[1] for n in ("solver", "simplex_strategy", "presolve")] == ["choose", 1, "choose"]
+
+
+def test_a_program_that_nothing_solves_says_so():
+    highs = Astray()
+    highs.setOptionValue("output_flag", False)
+    highs.addVars(1, np.zeros(1), np.ones(1))
+    highs.silent = 9
+    assert settle(highs) == highspy.HighsModelStatus.kNotset

@@ -41,6 +41,35 @@ IDLE, CROWD = 60, 400  # solves in which a cut did not bind before it goes; cuts
 SLACK = 1e-6  # of weights of futures
 STAYS, SHARE = -1, -2  # rows that are no cuts; those of shares go when the bound on them changes
 NOTHING = np.empty(0, dtype=np.int32)
+ENDED = (highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible)
+# How a program is solved whose kept basis has gone bad, in turn: nothing is left out before, so that a status is one
+# of the program itself. 1 = dual, 4 = primal simplex; the defaults stand first, for after.
+USUAL: dict[str, str | int] = {"solver": "choose", "simplex_strategy": 1, "presolve": "choose"}
+ANEW: tuple[dict[str, str | int], ...] = (
+    {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"},
+    {"solver": "simplex", "simplex_strategy": 4, "presolve": "off"},
+    {"solver": "ipm", "presolve": "off"},
+)
+
+
+def settle(highs: highspy.Highs) -> highspy.HighsModelStatus:
+    """Solve a program from where its last solve ended, and anew where that ends in numbers that say nothing.
+
+    After hundreds of cuts added and dropped the basis that is kept can be too near to singular.
+    """
+    highs.run()
+    if highs.getModelStatus() in ENDED:
+        return highs.getModelStatus()
+    for how in ANEW:
+        highs.clearSolver()
+        for name, value in how.items():
+            highs.setOptionValue(name, value)
+        highs.run()
+        if highs.getModelStatus() in ENDED:
+            break
+    for name, usual in USUAL.items():
+        highs.setOptionValue(name, usual)
+    return highs.getModelStatus()
 
 
 @dataclass(frozen=True)
@@ -313,8 +342,7 @@ class Master:
         Raises PhysicsRefused when nothing keeps the bounds.
         """
         self._forget()
-        self.highs.run()
-        status = self.highs.getModelStatus()
+        status = settle(self.highs)
         if status == highspy.HighsModelStatus.kInfeasible:
             msg = "no plan keeps every bound on dependence"
             raise PhysicsRefused(msg)

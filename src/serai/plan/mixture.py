@@ -14,7 +14,7 @@ import highspy
 import numpy as np
 
 from serai.errors import NotConverged
-from serai.plan.master import INFINITY, NOTHING, Prices
+from serai.plan.master import INFINITY, NOTHING, Prices, settle
 from serai.plan.neutrality import tightest
 from serai.plan.value import stopped
 
@@ -153,9 +153,9 @@ class Mix:
     def solve(self) -> tuple[Floats, float, Prices, Floats]:
         """Return shares (J, Y), the plan's value, prices for the next policy, and what each year is worth at them."""
         p, n_y, n_s = self.p, len(self.p.years), self.p.scenarios.count
-        self.highs.run()
-        if self.highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            msg = f"mixing policies ended {self.highs.modelStatusToString(self.highs.getModelStatus()).lower()}"
+        status = settle(self.highs)
+        if status != highspy.HighsModelStatus.kOptimal:
+            msg = f"mixing policies ended {self.highs.modelStatusToString(status).lower()}"
             raise NotConverged(msg)
         solution = self.highs.getSolution()
         dual = np.array(solution.row_dual)
