@@ -19,14 +19,15 @@ import uvicorn
 import serai as sr
 from accounts.opened import WORDS
 from room.opened_room import site
+from serai.diagnose.incident import Incident
 from serai.telemetry import historian
 from serai.twin.loop import Loop, Settings
 from serai.twin.twin import Around, Twin
 from twin.desks import START, Meters
 
 PAGE = Path(sr.__file__).parent / "room" / "page"
-FOUND = (os.environ.get("SERAI_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser"))
-CHROMIUM = next(filter(None, FOUND), None)
+BROWSERS = (os.environ.get("SERAI_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser"))
+CHROMIUM = next(filter(None, BROWSERS), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--no-first-run"]
 PLAN = {  # as `serai plan --frontier` writes it; the page shows what stands here
     "title": "turkmenistan", "made": "2026-11-23T00:33:45Z", "unit": "bcm", "money": "bn USD",
@@ -52,6 +53,16 @@ PLAN = {  # as `serai plan --frontier` writes it; the page shows what stands her
     "builds": [{"name": "Connector", "year": 2027, "cost": 0.4}], "text": ["One piece fails."],
 }  # fmt: skip
 SILENT = "Malay substation"  # a station that stops sending: its tags go stale, which is an alarm
+
+LEAK, CIRCUIT = "Uchajy - Malay", "Mary 220 - Galkynysh 220 circuit"
+SCAN = {"source": "scan", "onset": START, "seen": START, "limit": 6.0, "told": START}
+FOUND = (  # what a diagnosis has found: alarms stand on a pipe, a node, a station and two power lines
+    Incident("leak", (("leak", LEAK), ("leak", "Malay"), ("bias or forged", "Malay CS FT")), "gas in motion", START,
+             START, 12.0, 2.0, "kg/s", 7.1, 6.0, 0.01, 3.0, LEAK, 0.35, 0.07, number=1, told=START),
+    Incident("efficiency", (("efficiency", "Malay CS"),), **SCAN, score=6.6, number=2),
+    Incident("branch open", tuple(("branch open", f"{CIRCUIT} {k}") for k in (1, 2)), **SCAN, score=9.0,
+             false_alarm=0.001, number=3),
+)  # fmt: skip
 
 
 @dataclass
@@ -120,6 +131,7 @@ def lived(folder: Path):
     with historian.open(folder / "history") as store, site(folder, desk=_twin(loop, made, store, folder)) as opened:
         made.twin, made.app, made.clock = opened.desk, opened.app, opened.clock
         made.start()
+        made.twin.loop.incidents = FOUND
         made.beat(3)
         table = net["instruments"]
         made.silent = frozenset(table.names[k] for k in range(len(table)) if str(table["station"][k]) == SILENT)

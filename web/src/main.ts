@@ -36,7 +36,7 @@ const options = {
 
 let who: Session;
 let room: Room | null = null;
-let message = "", problem = "", working = false, showKeys = false, lastSecond = "";
+let message = "", problem = "", working = false, lastSecond = "";
 
 // ---------------------------------------------------------------------------------------------------------- signing in
 
@@ -105,7 +105,7 @@ async function enter(): Promise<void> {
     return void setTimeout(() => void enter(), 3000);
   }
   inZone(live.case.time_zone || "UTC");
-  room = { live, session: who, view: "overview", argument: "", query: new URLSearchParams(), go, keep, draw, say, may: (p) => who.permissions.includes(p) };
+  room = { live, session: who, view: "overview", argument: "", query: new URLSearchParams(), go, keep, choose, draw, reach, say, may: (p) => who.permissions.includes(p) };
   live.on(hear);
   if (live.snapshot) { keyHistory.take(live.snapshot); void keyHistory.load(Object.keys(live.snapshot.key), +new Date(live.snapshot.time)).then(draw); }
   route();
@@ -136,6 +136,11 @@ function keep(change: Record<string, string>): void {
   for (const [k, v] of Object.entries(change)) if (v) room.query.set(k, v); else room.query.delete(k);
   history.replaceState(null, "", address(room.view, room.argument, room.query));
 }
+function choose(argument: string): void {
+  if (!room || room.argument === argument) return;
+  room.argument = argument;
+  history.replaceState(null, "", address(room.view, argument, room.query));
+}
 const address = (view: ViewName, argument: string, query: URLSearchParams): string => `#${view}${argument ? `/${encodeURIComponent(argument)}` : ""}${query.size ? `?${query.toString()}` : ""}`;
 function say(text: string): void {
   message = text;
@@ -148,6 +153,17 @@ let frame = 0;
 function draw(): void {
   frame ||= requestAnimationFrame(() => { frame = 0; paint(); });
 }
+let stood = "";
+/** On a narrow screen the rail is a strip: what is open stands in its sight. */
+function strip(view: string): void {
+  const rail = document.getElementById("rail")!, here = rail.querySelector<HTMLElement>(`[href="#${view}"]`);
+  if (here) rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.clientWidth) / 2;
+}
+/** Put the reader's hand into a field that is about to be drawn: at once, so that no letter typed next is taken for a key. */
+function reach(id: string): void {
+  paint();
+  document.getElementById(id)?.focus();
+}
 function paint(): void {
   if (!room) return;
   const { live, view } = room, old = live.silence() > STALE || !live.linked;
@@ -157,14 +173,15 @@ function paint(): void {
   render(html`
     <header id="top"><span class="mark">serai</span><span class="mode">${t("Live")}</span>${live.case.synthetic ? html`<span class="mode" title=${t("The field is simulated: no real operation.")}>${t("Simulated field")}</span>` : nothing}<span class="where el" title=${live.case.title || live.case.name}><b>${live.case.title || live.case.name}</b></span><span class="grow"></span>
       <span class="tally" role="img" aria-label=${t("Active alarms by priority")}>${PRIORITIES.map((p) => html`<span>${badge(p, active.some((a) => a.priority === p && a.state === "unacknowledged"))}${num(active.filter((a) => a.priority === p).length, 0)}</span>`)}</span>
-      ${languages()}<span class="tools"><button @click=${() => theme()}>${options.theme === "light" ? t("Dark") : t("Light")}</button><button @click=${() => keysShown(true)}>${t("Keys")}</button><button title=${who.name ?? ""} @click=${() => void signOut().then(start, start)}>${t("Sign out")}</button></span>
+      ${languages()}<span class="tools"><button @click=${() => theme()}>${options.theme === "light" ? t("Dark") : t("Light")}</button><button @click=${listKeys}>${t("Keys")}</button><button title=${who.name ?? ""} @click=${() => void signOut().then(start, start)}>${t("Sign out")}</button></span>
       <span class="clock" title=${t("Time of the newest estimate")}><b>${live.snapshot ? clock(live.snapshot.time) : "–"}</b><span>${live.snapshot ? `${date(live.snapshot.time)} ${zoneName(live.snapshot.time)}` : ""}</span></span></header>
     <nav id="rail" aria-label=${t("Views")}>${VIEWS.map((v, k) => html`<a href="#${v}" aria-current=${v === view ? "page" : nothing}><i>${k + 1}</i><span class="el" title=${t(NAMES[v])}>${t(NAMES[v])}</span>${v === "alarms" && open ? html`<b class="b" aria-label=${tn(open, "{n} not acknowledged", "{n} not acknowledged")}>${num(open, 0)}</b>` : nothing}</a>`)}
-      <div class="end"><button @click=${() => exported(room!)}>${t("Export")}</button><button @click=${() => print()}>${t("Print")}</button><button @click=${() => void linked(room!)}>${t("Copy link")}</button><span class="el" title="${live.case.name} ${live.case.version}">serai ${live.case.version}</span></div></nav>
-    <main id="view" class="v-${view}" tabindex="-1" aria-label=${t(NAMES[view])}>${DRAWN[view].draw(room)}</main>
+      <div class="end">${hand(room, "")}<span class="el" title="${live.case.name} ${live.case.version}">serai ${live.case.version}</span></div></nav>
+    <main id="view" class="v-${view}" tabindex="-1" aria-label=${t(NAMES[view])}>${DRAWN[view].draw(room)}<div class="narrow"><div class="row">${hand(room, "btn")}</div></div></main>
     ${banner(room, old)}
-    ${showKeys ? keyList() : nothing}
+    ${keyList()}
     <div class="sr" role="status" aria-live="polite">${message}</div>`, root);
+  if (stood !== view) strip((stood = view));
 }
 function banner(room: Room, old: boolean): TemplateResult {
   const { live } = room, worst = live.active().find((a) => a.state === "unacknowledged");
@@ -176,6 +193,8 @@ function banner(room: Room, old: boolean): TemplateResult {
     <span class="hide">${worst.value === null ? "" : `${num(worst.value, 2)} ${unit(worst.unit)}`} ${worst.limit === null ? "" : html`<span class="q">${t("limit {n}", { n: num(worst.limit, 2) })}</span>`}</span><span class="grow"></span>${note}
     <button class="btn" ?disabled=${!room.may("handle-alarms") || working} @click=${() => { working = true; void act(room, worst, "acknowledge").finally(() => { working = false; draw(); }); }}>${t("Acknowledge")}</button></footer>`;
 }
+/** What the reader may take along: at the foot of the rail; on a narrow screen, which has none, at the end of the page. */
+const hand = (room: Room, kind: string): TemplateResult => html`<button class=${kind} @click=${() => exported(room)}>${t("Export")}</button><button class=${kind} @click=${() => print()}>${t("Print")}</button><button class=${kind} @click=${() => void linked(room)}>${t("Copy link")}</button>`;
 function exported(room: Room): void {
   save(`${room.live.case.name}-${room.view}`, DRAWN[room.view].csv?.(room) ?? tables(document.getElementById("view")!), room.live.snapshot?.time);
 }
@@ -215,22 +234,21 @@ function dress(): void {
 
 // ------------------------------------------------------------------------------------------------------------------ keys
 
-function keysShown(on: boolean): void {
-  showKeys = on;
-  draw();
-  if (on) setTimeout(() => (document.getElementById("keys") as HTMLDialogElement | null)?.showModal());
-}
+// The list is always in the page, closed: whether it is open is the browser's word alone. Drawn when asked for, keys pressed
+// before the drawing, or between the Escape and the event that tells of it, were lost.
+const keyDialog = (): HTMLDialogElement | null => document.getElementById("keys") as HTMLDialogElement | null;
+const listKeys = (): void => keyDialog()?.showModal();
 function keyList(): TemplateResult {
   const all: [string, string][] = [[`1 – ${VIEWS.length}`, w("open a view")], ["↑ ↓", w("move in a list")], ["Enter", w("open")], ["← →", w("earlier, later (Trends)")], ["+ −", w("nearer, farther (Trends)")], ["A", w("acknowledge")], ["S", w("shelve")], ["D", w("diagnose")], ["/", w("find an element")], ["T", w("light or dark")], ["L", w("language")], ["W", w("wall size")], ["Esc", w("close")], ["?", w("this list")]];
-  return html`<dialog id="keys" aria-labelledby="keysh" @close=${() => keysShown(false)}><h2 id="keysh" class="head2">${t("Keys")}</h2><dl>${all.map(([k, words]) => html`<dt><kbd>${k}</kbd></dt><dd>${t(words)}</dd>`)}</dl>
+  return html`<dialog id="keys" aria-labelledby="keysh"><h2 id="keysh" class="head2">${t("Keys")}</h2><dl>${all.map(([k, words]) => html`<dt><kbd>${k}</kbd></dt><dd>${t(words)}</dd>`)}</dl>
     <label class="row"><input type="checkbox" ?checked=${options.keys} @change=${(e: Event) => { options.keys = (e.target as HTMLInputElement).checked; kept.set("keys", options.keys ? "1" : "0"); }}> ${t("Single-key shortcuts on")}</label>
-    <div class="row" style="margin-top:12px"><button class="btn strong" @click=${() => (document.getElementById("keys") as HTMLDialogElement).close()}>${t("Close")}</button></div></dialog>`;
+    <div class="row" style="margin-top:12px"><button class="btn strong" @click=${() => keyDialog()?.close()}>${t("Close")}</button></div></dialog>`;
 }
 addEventListener("keydown", (e) => {
   if (!room || e.ctrlKey || e.metaKey || e.altKey) return;
   const at = document.activeElement as HTMLElement | null, typing = !!at && /INPUT|SELECT|TEXTAREA/.test(at.tagName);
   if (e.key === "Escape") { if (typing) at.blur(); return; }
-  if (typing || showKeys) return;
+  if (typing || keyDialog()?.open) return;
   if ((e.key === "Enter" || e.key === " ") && at?.classList.contains("pick")) { e.preventDefault(); at.click(); return; }
   if (e.key === "ArrowDown" || e.key === "ArrowUp") {
     const rows = [...(at?.closest("tbody") ?? document.getElementById("view")!).querySelectorAll<HTMLElement>("tr.pick")], k = rows.indexOf(at as HTMLElement);
@@ -246,11 +264,12 @@ addEventListener("keydown", (e) => {
   else if (k === "t") theme();
   else if (k === "l") void talk(LANGUAGES[(LANGUAGES.indexOf(options.language) + 1) % LANGUAGES.length]!);
   else if (k === "w") { options.wall = !options.wall; kept.set("wall", options.wall ? "1" : "0"); dress(); draw(); }
-  else if (k === "?") keysShown(true);
-  else if (k === "/") { if (room.view !== "element") go("element"); setTimeout(() => document.getElementById("find")?.focus(), 50); }
+  else if (k === "?") listKeys();
+  else if (k === "/") { if (room.view !== "element") go("element"); reach("find"); }
   else return;
   e.preventDefault();
 });
+document.fonts.addEventListener("loadingdone", draw); // names on maps are laid out by their width
 addEventListener("hashchange", route);
 addEventListener("popstate", route);
 addEventListener("online", () => room?.live.retry());

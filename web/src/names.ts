@@ -1,6 +1,6 @@
 // What the server names by key, in the reader's language: kinds of findings, quantities, and the parameters of its texts.
 import { unit } from "./units";
-import { language, t, w } from "./words";
+import { language, num, places, t, w } from "./words";
 
 const KIND: Record<string, string> = {
   leak: w("Leak"), "leak or theft": w("Leak or theft"), theft: w("Theft"), bias: w("Meter is off"), forged: w("Forged reading"), status: w("Wrong status"), command: w("Command nobody gave"), parameter: w("Wrong parameter"),
@@ -18,6 +18,12 @@ const within = (words: string): string => words.charAt(0).toLocaleLowerCase(lang
 const SAID: Record<string, (value: string) => string> = {
   unit, unit_of_size: unit, kind: kindName, quantity: (q) => within(quantityName(q)), flags: (f) => f.split(", ").map((x) => t(x)).join(", "),
 };
-/** Parameters of a text that the server tells by key, ready to be filled in. */
-export const told = (p: Parameters): Parameters =>
-  Object.fromEntries(Object.entries(p).map(([name, v]) => [name, typeof v === "string" ? (SAID[name] ?? t)(v) : v]));
+/** Parameters of a text that the server tells by key, ready to be filled in; a value with as many decimals as part it from its limit. */
+export function told(p: Parameters): Parameters {
+  const said = Object.fromEntries(Object.entries(p).map(([name, v]) => [name, typeof v === "string" ? (SAID[name] ?? t)(v) : v]));
+  const { value, limit } = p;
+  if (typeof value !== "number" || typeof limit !== "number" || value === limit) return said;
+  let d = Math.max(places(value), places(limit));
+  while (d < 6 && value.toFixed(d) === limit.toFixed(d)) d++;
+  return { ...said, value: num(value, d), limit: num(limit, d) };
+}

@@ -14,7 +14,9 @@ export interface Room {
   query: URLSearchParams;
   go: (view: ViewName, argument?: string, query?: Record<string, string>) => void;
   keep: (change: Record<string, string>) => void; // into the address of this view, without a step back to it
+  choose: (argument: string) => void; // what this view has chosen by itself, into its address: it stays chosen
   draw: () => void; // soon, once for all that has changed
+  reach: (id: string) => void; // draw now, and put the reader's hand into this field
   say: (text: string) => void; // to the reader, and to a screen reader
   may: (permission: string) => boolean;
 }

@@ -30,7 +30,7 @@ void [
   "good", "suspect", "stale", "bad", "up", "down", "late", "running", "never", "high", "medium", "low", "predicted", "refused", "confirmed", "sent", "done", "failed", "withdrawn", "expired", "proposed",
   "measured", "estimated", "forecast", "synthetic", "readings", "quality", "estimate", "diagnose", "alarms", "history", "publish", "gas", "grid", "loop", "field", "room", "worker", "starting", "no answer", "in service",
   "overflow", "elapsed time invalid", "blocked", "substituted", "not topical", "invalid", "out of range", "frozen", "duplicated", "out of order", "clock skew", "flatline", "spike",
-  "power loss", "bias or forged", "unit", "stuck", "branch open", "branch closed", "position", "valve open", "efficiency", "resistance",
+  "state", "scan", "beat", "diagnosis", "diagnosis beside the scan", "winter", "spring", "summer", "autumn", "power loss", "bias or forged", "unit", "stuck", "branch open", "branch closed", "position", "valve open", "efficiency", "resistance",
 ].map(w);
 
 type Parameters = Record<string, string | number | null | undefined>;
@@ -53,7 +53,8 @@ const fill = (text: string, p: Parameters): string =>
     const value = p[name];
     return value === undefined || value === null ? whole : typeof value === "number" ? num(value, places(value)) : value;
   });
-const places = (v: number): number => (Number.isInteger(v) ? 0 : Math.abs(v) < 10 ? 2 : 1);
+/** Decimals of a number in a text: what is small keeps its first digit. */
+export const places = (v: number): number => (Number.isInteger(v) ? 0 : Math.abs(v) >= 10 ? 1 : Math.min(6, Math.max(2, -Math.floor(Math.log10(Math.abs(v))))));
 
 /** A number with its decimals; an en dash where nothing is known. */
 export function num(value: number | null | undefined, decimals = 1): string {

@@ -99,6 +99,8 @@ export function timeTicks(a: number, b: number, most: number): number[] {
   return found;
 }
 
+/** Whether the room's own letters are there to be measured. */
+export const lettered = (): boolean => document.fonts.check("11px Inter");
 let pen: CanvasRenderingContext2D | null = null;
 const widths = new Map<string, number>();
 /** How wide a text of a drawing is [px]. */
@@ -108,6 +110,6 @@ export function measure(s: string): number {
   pen ??= document.createElement("canvas").getContext("2d");
   if (pen) pen.font = "11px Inter, sans-serif";
   const wide = pen?.measureText(s).width ?? s.length * 6.3;
-  if (document.fonts.check("11px Inter")) widths.set(s, wide);
+  if (lettered()) widths.set(s, wide);
   return wide;
 }

@@ -8,7 +8,7 @@ import type { Alarm, Element } from "../shapes";
 import { asTable } from "../parts";
 import { language, num, t } from "../words";
 import { badgeIn, priorityName, RANK } from "./marks";
-import { figure, measure } from "./draw";
+import { figure, lettered, measure } from "./draw";
 import { exportCard, legend, scaleBar, shortCard } from "./mapkey";
 import { inside, land, type Tile } from "./land";
 
@@ -37,7 +37,7 @@ export class MapFigure {
   private box: Box | null = null;
   private size: [number, number] = [1, 1];
   private settling: ReturnType<typeof setTimeout> | undefined;
-  private placed: { key: string; list: Placed[]; wanted: Wanted[]; dense: P[] } = { key: "", list: [], wanted: [], dense: [] };
+  private placed: Layout = { key: "", list: [], wanted: [], dense: [], solid: [] };
   private beside = new Map<string, number>(); // pipes of the same two nodes: how far to the side
   private bowed = new Set<string>(); // power lines that would lie on a pipe
   /** `moved` is told where the reader has moved the map. */
@@ -188,14 +188,14 @@ export class MapFigure {
       requestAnimationFrame(this.changed); // cards beside the drawing
     }
     if (!this.box) return svg`<text x="12" y="24" class="t">${t("The case has no elements to draw.")}</text>`;
-    const { list, wanted } = this.layout(o), spoken = language();
+    const layout = this.layout(o), { list } = layout, spoken = language();
     return svg`${this.ground()}${repeat(list, (p) => p.e.id, (p) => {
       const alarm = marked.get(p.e.id), faint = o.only && !o.only.has(p.e.id) ? "dead" : "";
       return svg`${guard([p, spoken, faint, alarm?.id, alarm?.state, ...p.look(alarm)], () => p.draw(alarm, faint))}`;
-    })}${this.labels(o, wanted)}`;
+    })}${this.labels(o, layout, marked)}`;
   }
   /** Everything in its place; made anew when the box, the zoom, the network or the layers change. */
-  private layout(o: MapOptions): MapFigure["placed"] {
+  private layout(o: MapOptions): Layout {
     const key = [this.live.layout.version, this.live.elements.length, ...this.size, this.drawnZoom, o.gas, o.power, o.synthetic].join();
     if (key === this.placed.key) return this.placed;
     const at = this.project(), shown = this.live.elements.filter((e) => this.shown(e, o)), edges = shown.filter((e) => e.path), sites = shown.filter((e) => e.at);
@@ -210,7 +210,8 @@ export class MapFigure {
       if (e.kind === "field" && e.table === "supplies") wanted.push({ e, p: at(e.at!), rank: 3 });
       else if (e.kind === "bus" && this.plain(e)) wanted.push({ e, p: at(e.at!), rank: (e.level_kv ?? 0) >= 400 ? 2 : 5 });
     const dense = [...wanted.map((x) => x.p), ...edges.flatMap((e) => { const a = at(e.path![0]!), b = at(e.path!.at(-1)!); return [0.2, 0.4, 0.6, 0.8].map((s): P => [a[0] + s * (b[0] - a[0]), a[1] + s * (b[1] - a[1])]); })];
-    return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank), dense });
+    const solid = [...stations.map((e) => middle(e.path!.map(at))), ...wanted.map((x) => x.p), ...sites.filter((e) => e.kind === "export").map((e) => at(e.at!))].map(([x, y]) => ({ x: x - 7, y: y - 7, w: 14, h: 14 }));
+    return (this.placed = { key, list, wanted: wanted.sort((a, b) => a.rank - b.rank), dense, solid });
   }
   /** The field's buses of 200 kV and more; where a case has few, all of them. */
   private plain(e: Element): boolean {
@@ -238,8 +239,7 @@ export class MapFigure {
       @keydown=${(k: KeyboardEvent) => { if (k.key === "Enter" || k.key === " ") { k.preventDefault(); o.open(e); } }}>${content}<title>${label}</title></g>`;
   }
   private pipe(e: Element, at: (p: P) => [number, number], most: number, o: MapOptions): Placed {
-    const [a, b] = aside(e.path!.map(at) as [[number, number], [number, number]], 5 * (this.beside.get(e.id) ?? 0));
-    const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}L${b[0].toFixed(1)} ${b[1].toFixed(1)}`, long = Math.hypot(b[0] - a[0], b[1] - a[1]), heading = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
+    const [a, , b] = this.course(e, at), d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}L${b[0].toFixed(1)} ${b[1].toFixed(1)}`, long = Math.hypot(b[0] - a[0], b[1] - a[1]), heading = (Math.atan2(b[1] - a[1], b[0] - a[0]) * 180) / Math.PI;
     const now = (): { q: number | null; idle: boolean; wide: number } => {
       const q = this.flow(e), idle = q !== null && Math.abs(q) < 2e-3 * most;
       return { q, idle, wide: q === null ? 1.4 : idle ? 4 : thick(q, most) };
@@ -250,49 +250,95 @@ export class MapFigure {
       return this.hit(e, o, told, svg`<path d=${d} class="foc"></path><g class=${faint}>
         <path d=${d} class="case" stroke-width=${(wide + (alarm ? 5 : 2.4)).toFixed(1)}></path><path d=${d} class="pipe ${q === null && !alarm ? "unknown" : ""}" style=${colour(alarm)} stroke-width=${(wide + (alarm ? 2 : 0)).toFixed(1)}></path>
         ${idle ? svg`<path d=${d} class="tube"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width=${(wide + 0.6).toFixed(1)}></path>` : ""}
-        ${Array.from({ length: arrows }, (_, i) => { const s = (i + 0.5) / arrows; return svg`<path class="arrow" d=${`M${-h} ${-h}L${h * 0.5} 0L${-h} ${h}`} transform=${`translate(${(a[0] + s * (b[0] - a[0])).toFixed(1)} ${(a[1] + s * (b[1] - a[1])).toFixed(1)}) rotate(${turn.toFixed(0)})`}></path>`; })}
-        ${flag(alarm, (a[0] + b[0]) / 2 - 8, (a[1] + b[1]) / 2 + 8)}</g>`);
+        ${Array.from({ length: arrows }, (_, i) => { const s = (i + 0.5) / arrows; return svg`<path class="arrow" d=${`M${-h} ${-h}L${h * 0.5} 0L${-h} ${h}`} transform=${`translate(${(a[0] + s * (b[0] - a[0])).toFixed(1)} ${(a[1] + s * (b[1] - a[1])).toFixed(1)}) rotate(${turn.toFixed(0)})`}></path>`; })}</g>`);
     } };
   }
   private wire(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
-    const [a, b] = e.path!.map(at) as [[number, number], [number, number]], bow = this.bowed.has(e.id) ? 0.18 : 0, high = (e.level_kv ?? 0) >= 400;
-    const c: P = [(a[0] + b[0]) / 2 - (b[1] - a[1]) * bow, (a[1] + b[1]) / 2 + (b[0] - a[0]) * bow];
+    const [a, c, b] = this.course(e, at), high = (e.level_kv ?? 0) >= 400;
     const d = `M${a[0].toFixed(1)} ${a[1].toFixed(1)}Q${c[0].toFixed(1)} ${c[1].toFixed(1)} ${b[0].toFixed(1)} ${b[1].toFixed(1)}`, load = (): string => { const v = this.live.value("loading", e.name)?.value ?? null; return v === null ? "" : `, ${num(v, 0)} %`; };
     return { e, look: () => [load()], draw: (alarm, faint) => this.hit(e, o, `${e.name}, ${num(e.level_kv, 0)} kV${load()}${said(alarm)}`, svg`<path d=${d} class="foc"></path><g class=${faint}>${alarm ? svg`<path d=${d} fill="none" stroke="var(--edge)" stroke-width="4.6"></path>` : ""}
-      <path d=${d} class="wire" style=${colour(alarm)} stroke-width=${alarm || high ? 3 : 1.2}></path>${high && !alarm ? svg`<path d=${d} class="core"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width="3.4"></path>` : ""}
-      ${flag(alarm, 0.25 * a[0] + 0.5 * c[0] + 0.25 * b[0] - 8, 0.25 * a[1] + 0.5 * c[1] + 0.25 * b[1] - 8)}</g>`) };
+      <path d=${d} class="wire" style=${colour(alarm)} stroke-width=${alarm || high ? 3 : 1.2}></path>${high && !alarm ? svg`<path d=${d} class="core"></path>` : ""}${e.synthetic ? svg`<path d=${d} class="stitch" stroke-width="3.4"></path>` : ""}</g>`) };
   }
   private station(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
     const [x, y] = middle(e.path!.map(at)), r = e.kind === "compressor" ? 7 : 4.5;
     return { e, look: () => [], draw: (alarm, faint) => this.hit(e, o, `${t(e.kind === "compressor" ? "Compressor station" : "Regulator")} ${e.name}${said(alarm)}`, svg`<circle cx=${x} cy=${y} r=${r + 4} class="foc" style="stroke-width:2"></circle><g class=${faint}>
-      <circle cx=${x} cy=${y} r=${r} class=${`site ${e.synthetic ? "synthetic" : ""}`}></circle>${r < 6 ? "" : svg`<path d=${`M${x - r * 0.62} ${y - r * 0.72}L${x + r * 0.86} ${y - r * 0.26}M${x - r * 0.62} ${y + r * 0.72}L${x + r * 0.86} ${y + r * 0.26}`} stroke="var(--gas)" stroke-width="1.2"></path>`}
-      ${flag(alarm, x - 26, y - 8)}</g>`) };
+      <circle cx=${x} cy=${y} r=${r} class=${`site ${e.synthetic ? "synthetic" : ""}`} style=${colour(alarm)}></circle>${r < 6 ? "" : svg`<path d=${`M${x - r * 0.62} ${y - r * 0.72}L${x + r * 0.86} ${y - r * 0.26}M${x - r * 0.62} ${y + r * 0.72}L${x + r * 0.86} ${y + r * 0.26}`} stroke="var(--gas)" stroke-width="1.2"></path>`}</g>`) };
   }
   private site(e: Element, at: (p: P) => [number, number], o: MapOptions): Placed {
     const [x, y] = at(e.at!), h = 6.5;
     const shape = e.kind === "field" && e.table === "supplies" ? svg`<path class="site" d=${`M${Array.from({ length: 6 }, (_, i) => `${(x + h * Math.cos(i * 1.0472)).toFixed(1)} ${(y + h * Math.sin(i * 1.0472)).toFixed(1)}`).join("L")}Z`}></path>`
       : e.kind === "export" && e.carrier === "gas" ? svg`<circle cx=${x} cy=${y} r="5.5" class="site"></circle><circle cx=${x} cy=${y} r="2.2" fill="var(--gas)"></circle>`
       : e.kind === "bus" && this.plain(e) ? svg`<rect x=${x - 4.5} y=${y - 4.5} width="9" height="9" class="bus"></rect><path d=${`M${x - 4.5} ${y}H${x + 4.5}`} stroke="var(--pow)" stroke-width="1.6"></path>` : null;
-    return { e, look: () => [], draw: (alarm, faint) => (!shape && !alarm ? svg`` : this.hit(e, o, `${e.name}${said(alarm)}`, svg`<circle cx=${x} cy=${y} r="10" class="foc" style="stroke-width:2"></circle><g class=${faint}>${shape ?? ""}${flag(alarm, x - 24, y - 8)}</g>`)) };
+    return { e, look: () => [], draw: (alarm, faint) => (!shape && !alarm ? svg`` : this.hit(e, o, `${e.name}${said(alarm)}`, svg`<circle cx=${x} cy=${y} r="10" class="foc" style="stroke-width:2"></circle><g class=${faint}>${shape ?? svg`<circle cx=${x} cy=${y} r="4" style=${colour(alarm)} class="site"></circle>`}</g>`)) };
   }
 
-  // ----------------------------------------------------------------- labels
-  private labels(o: MapOptions, wanted: Wanted[]): SVGTemplateResult {
-    const [w, h] = this.size, [sx, sy] = this.shift, taken: Rect[] = o.cards ? this.laid.map((c) => c.rect) : [], found: { name: string; x: number; y: number; kind: string }[] = [], said = new Set<string>();
-    for (const { p } of wanted) taken.push({ x: p[0] - 6, y: p[1] - 6, w: 12, h: 12 });
-    for (const { e, p } of wanted) {
+  // ------------------------------------------------------- badges, then names
+  private told: Told = { key: "", flags: [], names: [] };
+  private labels(o: MapOptions, layout: Layout, marked: Map<string, Alarm>): SVGTemplateResult {
+    const key = [layout.key, lettered(), ...this.shift, o.cards ? this.standingCards.key : "", this.laid.length, ...[...marked].map(([id, a]) => `${id} ${a.id} ${a.priority}`)].join();
+    if (key !== this.told.key) {
+      const taken = o.cards ? this.laid.map((c) => c.rect) : [], flags = this.flagged(layout, marked, taken);
+      this.told = { key, flags, names: this.named(layout, flags, taken) };
+    }
+    const ties = o.cards ? this.laid : [], alarms = new Map([...marked.values()].map((a) => [a.id, a]));
+    return svg`${ties.map((c) => svg`<path d=${`M${c.p[0].toFixed(1)} ${c.p[1].toFixed(1)}L${c.end[0].toFixed(1)} ${c.end[1].toFixed(1)}`} class="lim" style="stroke:var(--ink3)"></path>`)}
+      ${repeat(this.told.names, (f) => f.name, (f) => svg`<text x=${f.x.toFixed(1)} y=${f.y.toFixed(1)} class=${`halo k2 ${f.kind}`}>${f.name}</text>`)}
+      ${repeat(this.told.flags, (f) => f.alarm, (f) => { const a = alarms.get(f.alarm)!; return svg`<g class="hit ${o.only && !o.only.has(f.e.id) ? "dead" : ""}" data-flag=${f.e.id} transform=${`translate(${f.rect.x.toFixed(1)} ${f.rect.y.toFixed(1)})`} @click=${() => o.open(f.e)}>${badgeIn(a.priority, a.state === "unacknowledged")}<title>${f.e.name}${said(a)}</title></g>`; })}`;
+  }
+  /** A badge for each alarm that the map can show, beside what it names; all that it may be about has its colour. */
+  private flagged(layout: Layout, marked: Map<string, Alarm>, taken: Rect[]): Flag[] {
+    const drawn = new Map(layout.list.map((p) => [p.e.id, p.e])), mine = (id: string, a: Alarm): number => Number(this.live.resolve(a.element)?.id !== id);
+    const found = new Map<string, Flag>(), blocked = [...taken, ...layout.solid], at = this.project();
+    for (const [id, a] of [...marked].sort((x, y) => RANK[x[1].priority] - RANK[y[1].priority] || mine(...x) - mine(...y))) {
+      const e = drawn.get(id), spots = e && !found.has(a.id) ? this.spots(e, at).map(around) : [];
+      if (!e || !spots.some((r) => this.inView(r))) continue;
+      const rect = spots.filter((r) => this.inView(r)).map((r): [number, Rect] => [blocked.reduce((sum, q) => sum + shared(grown(q, 1), r), 0), r]).sort((x, y) => x[0] - y[0])[0]![1];
+      found.set(a.id, { alarm: a.id, e, rect });
+      blocked.push(rect);
+      taken.push(rect);
+    }
+    return [...found.values()];
+  }
+  /** Where the middle of a badge may lie, best first: on a line; beside a place. */
+  private spots(e: Element, at: (p: P) => [number, number]): P[] {
+    if (e.kind === "pipe" || e.kind === "line") {
+      const [a, c, b] = this.course(e, at);
+      const long = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1, aside: P = [-(b[1] - a[1]) / long, (b[0] - a[0]) / long];
+      return [0, 13, -13, 20, -20].flatMap((off) => [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82].map((s): P => [
+        (1 - s) ** 2 * a[0] + 2 * s * (1 - s) * c[0] + s * s * b[0] + off * aside[0], (1 - s) ** 2 * a[1] + 2 * s * (1 - s) * c[1] + s * s * b[1] + off * aside[1],
+      ]));
+    }
+    const [x, y] = e.path ? middle(e.path.map(at)) : at(e.at!);
+    return [19, 27].flatMap((d) => [[-1, 0], [1, 0], [0, -1], [0, 1], [-0.8, -0.8], [0.8, -0.8], [0.8, 0.8], [-0.8, 0.8]].map(([dx, dy]): P => [x + d * dx!, y + d * dy!]));
+  }
+  /** A line as it is drawn: its ends, and the point that bends it. */
+  private course(e: Element, at: (p: P) => [number, number]): [P, P, P] {
+    const [a, b] = aside(e.path!.map(at) as [[number, number], [number, number]], 5 * (this.beside.get(e.id) ?? 0)), bow = e.kind === "line" && this.bowed.has(e.id) ? 0.18 : 0;
+    return [a, [(a[0] + b[0]) / 2 - (b[1] - a[1]) * bow, (a[1] + b[1]) / 2 + (b[0] - a[0]) * bow], b];
+  }
+  private inView(r: Rect): boolean {
+    const [w, h] = this.size, [sx, sy] = this.shift;
+    return r.x + sx >= 2 && r.x + r.w + sx <= w - 2 && r.y + sy >= 2 && r.y + r.h + sy <= h - 2;
+  }
+  /** Names where there is room, those of the places with an alarm first. */
+  private named(layout: Layout, flags: Flag[], taken: Rect[]): Name[] {
+    const [w, h] = this.size, [sx, sy] = this.shift, at = this.project(), found: Name[] = [], said = new Set<string>();
+    const first = flags.filter(({ e }) => e.kind !== "pipe" && e.kind !== "line").map(({ e, rect }) => ({ e, p: e.path ? middle(e.path.map(at)) : at(e.at!), rect }));
+    for (const { p } of [...first, ...layout.wanted]) taken.push({ x: p[0] - 6, y: p[1] - 6, w: 12, h: 12 });
+    for (const { e, p, rect } of [...first, ...layout.wanted.map((x) => ({ ...x, rect: null }))]) {
       const name = e.name.replace(/ (CS|220|500|110)$/, ""), wide = measure(name);
       if (said.has(name) || p[0] + sx < 0 || p[1] + sy < 0 || p[0] + sx > w || p[1] + sy > h) continue;
-      for (const [dx, dy, kind] of [[10, 4, ""], [-10, 4, "e"], [0, -10, "m"], [0, 18, "m"], [9, -8, ""], [-9, 14, "e"]] as const) {
+      const beside = rect ? [[rect.x + 19 - p[0], rect.y + 12 - p[1], ""], [rect.x - 3 - p[0], rect.y + 12 - p[1], "e"], [rect.x + 8 - p[0], rect.y + 27 - p[1], "m"], [rect.x + 8 - p[0], rect.y - 4 - p[1], "m"]] as const : []; // else at its badge
+      for (const [dx, dy, kind] of [[10, 4, ""], [-10, 4, "e"], [0, -10, "m"], [0, 18, "m"], [9, -8, ""], [-9, 14, "e"], [-9, -8, "e"], [9, 14, ""], ...beside] as const) {
         const x = p[0] + dx, y = p[1] + dy, left = kind === "e" ? x - wide : kind === "m" ? x - wide / 2 : x, r = { x: left - 1, y: y - 10, w: wide + 2, h: 13 };
-        if (r.x + sx < 2 || r.x + r.w + sx > w - 2 || r.y + sy < 2 || r.y + r.h + sy > h - 2 || taken.some((q) => meet(q, r))) continue;
+        if (!this.inView(r) || taken.some((q) => meet(q, r))) continue;
         taken.push(r);
         said.add(name);
         found.push({ name, x, y, kind });
         break;
       }
     }
-    return svg`${this.laid.map((c) => (o.cards ? svg`<path d=${`M${c.p[0].toFixed(1)} ${c.p[1].toFixed(1)}L${c.end[0].toFixed(1)} ${c.end[1].toFixed(1)}`} class="lim" style="stroke:var(--ink3)"></path>` : ""))}${repeat(found, (f) => f.name, (f) => svg`<text x=${f.x.toFixed(1)} y=${f.y.toFixed(1)} class=${`halo k2 ${f.kind}`}>${f.name}</text>`)}`;
+    return found;
   }
 
   // ------------------------------------------------------------------ cards
@@ -302,7 +348,7 @@ export class MapFigure {
     this.laid = [];
     const [w, h] = this.size, [sx, sy] = this.shift;
     if (!this.box || w < 620 || !this.live.snapshot) return [];
-    const at = this.project(), out: TemplateResult[] = [], key = [this.placed.key, sx, sy, language(), ...this.live.snapshot.exports.map((x) => x.id + (x.alarm ?? ""))].join();
+    const at = this.project(), out: TemplateResult[] = [], key = [this.placed.key, lettered(), sx, sy, language(), ...this.live.snapshot.exports.map((x) => x.id + (x.alarm ?? ""))].join();
     const known = key === this.standingCards.key ? this.standingCards.at : new Map<string, Rect>();
     this.standingCards = { key, at: known };
     // gas first: the wide cards find room before the short ones
@@ -335,16 +381,22 @@ export class MapFigure {
 const thick = (q: number, most: number): number => 1.4 + ((WIDEST - 1.4) * Math.min(most, Math.abs(q))) / most;
 const said = (alarm: Alarm | undefined): string => (alarm ? `, ${priorityName(alarm.priority)}: ${alarm.text}` : "");
 const colour = (alarm: Alarm | undefined): string => (alarm ? `stroke:var(--p${RANK[alarm.priority]})` : "");
-const flag = (alarm: Alarm | undefined, x: number, y: number): SVGTemplateResult | "" => (alarm ? svg`<g transform=${`translate(${x.toFixed(1)} ${y.toFixed(1)})`}>${badgeIn(alarm.priority, alarm.state === "unacknowledged")}</g>` : "");
 /** A line moved to its side. */
 function aside([a, b]: [[number, number], [number, number]], by: number): [[number, number], [number, number]] {
   const long = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1, dx = (-(b[1] - a[1]) / long) * by, dy = ((b[0] - a[0]) / long) * by;
   return [[a[0] + dx, a[1] + dy], [b[0] + dx, b[1] + dy]];
 }
 interface Wanted { e: Element; p: [number, number]; rank: number }
+/** What is drawn where; `dense`: where the network is; `solid`: what no badge may cover. */
+interface Layout { key: string; list: Placed[]; wanted: Wanted[]; dense: P[]; solid: Rect[] }
+interface Flag { alarm: string; e: Element; rect: Rect }
+interface Name { name: string; x: number; y: number; kind: string }
+interface Told { key: string; flags: Flag[]; names: Name[] }
 
 interface Rect { x: number; y: number; w: number; h: number }
 const meet = (a: Rect, b: Rect): boolean => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+const shared = (a: Rect, b: Rect): number => Math.max(0, Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x)) * Math.max(0, Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y));
+const around = ([x, y]: P): Rect => ({ x: x - 8, y: y - 8, w: 16, h: 16 }); // a badge
 const grown = (r: Rect, d: number): Rect => ({ x: r.x - d, y: r.y - d, w: r.w + 2 * d, h: r.h + 2 * d });
 const middle = (path: [number, number][]): [number, number] => [(path[0]![0] + path.at(-1)![0]) / 2, (path[0]![1] + path.at(-1)![1]) / 2];
 const near = (a: [number, number][], b: [number, number][]): boolean => {

@@ -21,12 +21,13 @@ let figures: Record<string, unknown> | null = null, asked = -1e9;
 export const alarms: View = {
   draw(room) {
     refreshFigures(room);
-    const list = shown(room), chosen = room.live.alarms.get(room.argument) ?? list[0];
+    const list = shown(room), chosen = chosenOf(room);
+    if (chosen) room.choose(chosen.id); // one that comes in above must not take its place under the reader's hand
     return html`${panel(t("Alarm load"), load(), { kind: "top", quiet: t("the last hours, limits after EEMUA 191") })}${table(room, list, chosen)}${detail(room, chosen)}${figures ? html`<div class="two low">${split(figures)}${frequent(room, figures)}</div>` : nothing}`;
   },
   keys: {
     a: (room) => { const a = chosenOf(room); if (a) void act(room, a, "acknowledge"); },
-    s: (room) => { const a = chosenOf(room); if (a && a.priority !== "urgent") { asking = true; room.draw(); setTimeout(() => document.getElementById("why")?.focus()); } },
+    s: (room) => { const a = chosenOf(room); if (a && a.priority !== "urgent") { asking = true; room.reach("why"); } },
   },
 };
 const shown = (room: Room): Alarm[] => {
@@ -34,7 +35,7 @@ const shown = (room: Room): Alarm[] => {
   return [...room.live.alarms.values()].filter(test).sort((a, b) => (order.get(a.id) ?? 1e9) - (order.get(b.id) ?? 1e9) || b.changed.localeCompare(a.changed));
 };
 const filterOf = (room: Room): (typeof FILTERS)[number] => FILTERS.find(([k]) => k === room.query.get("show")) ?? FILTERS[0]!;
-const chosenOf = (room: Room): Alarm | undefined => room.live.alarms.get(room.argument) ?? shown(room)[0];
+const chosenOf = (room: Room): Alarm | undefined => (room.argument ? room.live.alarms.get(room.argument) : shown(room)[0]);
 
 function refreshFigures(room: Room): void {
   if (performance.now() - asked < 20_000) return;
@@ -64,22 +65,22 @@ function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateRe
   const now = room.live.snapshot?.time ?? Date.now();
   const tools = html`<span class="seg" role="group" aria-label=${t("Which alarms")}>${FILTERS.map(([k, words, test]) => html`<button aria-pressed=${filterOf(room)[0] === k ? "true" : "false"} @click=${() => room.go("alarms", "", k === "active" ? {} : { show: k })}>${t(words)} ${num([...room.live.alarms.values()].filter(test).length, 0)}</button>`)}</span>`;
   const rows = list.slice(0, ROWS);
-  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n" style="width:128px" title=${t("Value")}>${t("Value")}</th><th style="width:160px" title=${t("State")}>${t("State")}</th></tr></thead>
+  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th class="hide" style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n hide" style="width:128px" title=${t("Value")}>${t("Value")}</th><th class="st" title=${t("State")}>${t("State")}</th></tr></thead>
     <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id, Object.fromEntries(room.query)); }}>
-      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td title=${subject(room, a.element)}>${subject(room, a.element)}</td>
-      <td class="n">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td title=${stateName(a.state)}>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
+      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td class="hide" title=${subject(room, a.element)}>${subject(room, a.element)}</td>
+      <td class="n hide">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td class="st" title=${stateName(a.state)}>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
   return panel(t("Alarms"), body, { actions: tools, body: "flush scroll" });
 }
 
 function detail(room: Room, a: Alarm | undefined): TemplateResult {
-  if (!a) return panel(t("Alarm"), empty(t("Choose an alarm.")), { kind: "det" });
+  if (!a) return panel(t("Alarm"), empty(room.argument ? t("This alarm is over.") : t("Choose an alarm.")), { kind: "det" });
   const e = room.live.resolve(a.element), may = room.may("handle-alarms"), now = room.live.snapshot?.time ?? Date.now();
   const said = (heading: string, text: string): TemplateResult | typeof nothing => (text ? html`<div><h3>${heading}</h3>${text}</div>` : nothing);
   return panel(t("Alarm"), html`<div class="dl">
     <div class="row" style="flex-wrap:nowrap;align-items:flex-start">${badge(a.priority, a.state === "unacknowledged", 22)}<span class="head2">${alarmText(a)}</span></div>
     <div class="row q2">${e ? html`<a href="#element/${encodeURIComponent(e.id)}">${e.name}</a>` : subject(room, a.element)}<span>${t("since {time}", { time: when(a.began, now) })}</span>${state(a.state)}</div>
-    ${a.value === null ? nothing : html`<div><span class="bigv">${num(a.value, 2)}</span><span class="u">${unit(a.unit)}</span>${a.limit === null ? nothing : html` <span class="q">${t("limit {n}", { n: num(a.limit, 2) })}</span>`}</div>`}
-    ${a.probability != null || a.size != null ? html`<div class="q2">${a.size != null ? t("size {n}", { n: num(a.size, 2) }) : ""} ${a.probability != null ? t("{n} % likely", { n: num(a.probability, 0) }) : ""} ${a.set?.length ? tn(a.set.length, "{n} element it could be", "{n} elements it could be") : ""}</div>` : nothing}
+    ${a.value === null ? nothing : html`<div><span class="q">${t("now")}</span> <span class="bigv">${num(a.value, 2)}</span><span class="u">${unit(a.unit)}</span>${a.limit === null ? nothing : html` <span class="q">${t("limit {n}", { n: num(a.limit, 2) })}</span>`}</div>`}
+    ${a.probability != null || a.size != null ? html`<div class="q2">${[a.size == null ? "" : t("size {n}", { n: `${num(a.size, 2)} ${unit(String(a.words?.parameters["unit_of_size"] ?? ""))}`.trim() }), a.probability == null ? "" : t("{n} % likely", { n: num(a.probability, 0) }), a.set?.length ? tn(a.set.length, "{n} element it could be", "{n} elements it could be") : ""].filter(Boolean).join(" · ")}</div>` : nothing}
     ${said(t("Cause"), words(a, "cause"))}${said(t("If nothing is done"), words(a, "consequence"))}${said(t("Response"), words(a, "response"))}
     ${a.time_to_respond_s === null ? nothing : html`<div><h3>${t("Time to respond")}</h3>${lasted(a.time_to_respond_s)}</div>`}
     ${a.acknowledged_by ? html`<div class="q2">${t("acknowledged by {name}", { name: a.acknowledged_by })}</div>` : nothing}${a.shelved_until ? html`<div class="q2">${t("shelved until {time}", { time: when(a.shelved_until, now) })}</div>` : nothing}

@@ -60,7 +60,7 @@ function figures(room: Room): TemplateResult {
   if (known.length === 0) return empty(t("The first estimate is not there yet."));
   return html`${known.map(([k, words, d]) => {
     const f = key[k]!, series = keyHistory.values(k);
-    return html`<div class="kpi" data-figure=${k}><div class="nm el" title=${t(words)}>${t(words)}<small class="el" title=${quiet(f, d)}>${quiet(f, d)}</small></div>
+    return html`<div class="kpi" data-figure=${k}><div class="nm">${t(words)}<small class="el" title=${quiet(f, d)}>${quiet(f, d)}</small></div>
       <div class="sp">${figure(t("{what}, last 12 hours", { what: t(words) }), (w, h) => spark(series, w, h), "height:28px")}</div>
       ${figure(t("{what} between its limits", { what: t(words) }), (w, h) => gauge(f.value, f.low ?? null, f.high ?? null, beyond(f) ? 2 : null, w, h), "height:28px")}
       <div class="v">${beyond(f) ? badge("high", false, 14) : nothing}${num(f.value, d)}</div><span class="u">${unit(f.unit)}</span></div>`;

@@ -95,6 +95,7 @@ async function load(room: Room, key: string, chosen: string[], hours: number, fr
 }
 function one(room: Room, s: Series, k: number): TemplateResult {
   const told = `${quantityName(s.quantity)} ${s.where}`, every = Math.max(1, Math.floor(s.time.length / 24));
+  if ([...s.estimate, ...s.measured].every((v) => v === null)) return panel(told, empty(t("No history of this yet.")));
   return panel(told, html`<div class="fig" role="img" aria-label=${told} ${plots(s, k, (a, b) => put(room, { from: new Date(a * 1000).toISOString(), to: new Date(b * 1000).toISOString() }))}></div>
     ${asTable(told, [t("Time"), t("Measured"), t("Estimate")], s.time.filter((_, i) => i % every === 0).map((x, i) => [clock(x), s.measured[i * every] ?? null, s.estimate[i * every] ?? null]))}`, { quiet: `${unit(s.unit)} · ${s.time.length ? date(s.time[0]!) : ""}` });
 }
