@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from serai.plan.made import Made
+    from serai.plan.neutrality import Element
 
     Floats = NDArray[np.float64]
 
@@ -76,6 +78,7 @@ class _Written:
         import pandas as pd  # noqa: PLC0415 - labels
 
         self.plan, self.p, self.model = plan, plan.problem, model
+        self.built: dict[tuple[str, int], Any] = {}
         case = self.p.case
         self.names = {
             "project": pd.Index([q.name for q in case.projects], name="project"),
@@ -120,7 +123,7 @@ class _Written:
         self.u = m.add_variables(coords=[n["contract"]], name="signed", binary=True)
         self.booked = m.add_variables(lower=0.0, coords=[n["corridor"], n["year"]], name="booked")
         for i, c in enumerate(case.corridors):
-            rows = self.booked.sel(corridor=c.name, drop=True) - self._built(p.adds("corridors")[i])
+            rows = self.booked.sel(corridor=c.name, drop=True) - self._built("corridors", i)
             m.add_constraints(rows <= c.capacity, name=f"capacity of {c.name}")
         spent = np.zeros((len(case.projects), years))
         for i, q in enumerate(case.projects):
@@ -131,8 +134,14 @@ class _Written:
         self.objective = -(self.x * self._array(spent, "project", "year")).sum()
         self.objective = self.objective - (self.booked * self._array(toll, "corridor", "year")).sum()
 
-    def _built(self, adds: Floats) -> Any:
-        """Return what projects add by year, an expression over years, from their capacities (P,)."""
+    def _built(self, kind: str, number: int) -> Any:
+        """Return what projects add to one hub, link or corridor, an expression over years; made once, used in all."""
+        if (kind, number) not in self.built:
+            self.built[kind, number] = self._add_up(self.p.adds(kind)[number])
+        return self.built[kind, number]
+
+    def _add_up(self, adds: Floats) -> Any:
+        """Return what projects add by year from their capacities (P,)."""
         years, terms = len(self.p.years), []
         for i, q in enumerate(self.p.case.projects):
             if adds[i] and q.lead < years:
@@ -140,61 +149,59 @@ class _Written:
                 terms.append((self._decisions.isel(project=i, drop=True) * carries).sum("decided"))
         return sum(terms[1:], terms[0]) if terms else 0.0
 
-    def _flows(
-        self, p: Problem, tag: str, home: Floats, left: Sequence[Floats], limit: Floats | None
-    ) -> dict[str, Any]:
-        """Add the flows of every year and future of a problem and what holds them; return the variables."""
-        import pandas as pd  # noqa: PLC0415
+    def _flows(self, p: Problem, tag: str, of: pd.Index, home: Floats, left: Sequence[Floats]) -> dict[str, Any]:
+        """Add the flows of every year and future, or stress test, of a problem and what holds them; return variables.
 
-        m, n, case = self.model, self.names, p.case
-        of = pd.RangeIndex(home.shape[1], name="future")
-        of_year = [of, n["year"], n["season"]]
+        of    names of the futures or tests (T,);  home = what homes ask (H, T, Y, Q)
+        left  what is available of corridors (C, T, Y, Q), what is left of links (L, T), lost of fields (H, T, Y)
+        """
+        m, n, case = self.model, self.names | {str(of.name): of}, p.case
+        over = str(of.name)
 
         def add(name: str, *first: pd.Index) -> Any:
-            return m.add_variables(lower=0.0, coords=[*first, *of_year], name=f"{tag}{name}")
+            return m.add_variables(lower=0.0, coords=[*first, of, n["year"], n["season"]], name=f"{tag}{name}")
 
         corridor, field, unserved = add("corridor", n["corridor"]), add("field", n["hub"]), add("unserved", n["hub"])
         forth, back = add("forth", n["link"]), add("back", n["link"])
         pair = m.add_variables(lower=0.0, coords=[n["pair"], of, n["year"]], name=f"{tag}sold")
         days = self._array(p.days, "season")
-        need = self._array(home, "hub", "future", "year", "season", future=of)
+        need = self._array(home, "hub", over, "year", "season", **n)
         for h in case.hubs:
             balance = field.sel(hub=h, drop=True) + unserved.sel(hub=h, drop=True)
             for x in case.links:
                 if h in (x.from_hub, x.to_hub):
-                    over = forth.sel(link=x.name, drop=True) - back.sel(link=x.name, drop=True)
-                    balance = balance + over * (1.0 if h == x.to_hub else -1.0)
+                    net = forth.sel(link=x.name, drop=True) - back.sel(link=x.name, drop=True)
+                    balance = balance + net * (1.0 if h == x.to_hub else -1.0)
             for c in case.corridors:
                 if c.hub == h:
                     balance = balance - corridor.sel(corridor=c.name, drop=True)
             m.add_constraints(balance == need.sel(hub=h, drop=True), name=f"{tag}balance of {h}")
         m.add_constraints(unserved <= need, name=f"{tag}unserved")
-        g, over_corridor = p.pairs
+        _, over_corridor = p.pairs
         for i, c in enumerate(case.corridors):
             mine = np.flatnonzero(over_corridor == i)
             rows = corridor.sel(corridor=c.name, drop=True).sum("season") - pair.isel(pair=mine).sum("pair")
             m.add_constraints(rows == 0, name=f"{tag}what leaves over {c.name} is sold")
         open_, links, lost = left
-        share = self._array(open_, "corridor", "future", "year", "season", future=of)
+        share = self._array(open_, "corridor", over, "year", "season", **n)
         m.add_constraints(corridor - self.booked * share * days <= 0, name=f"{tag}booked")
         for i, h in enumerate(case.hubs):
-            rows = field.sel(hub=h, drop=True) - self._built(p.adds("fields")[i]) * days
-            most = self._array(p.produced[i] - lost[i], "year") * days
+            rows = field.sel(hub=h, drop=True) - self._built("fields", i) * days
+            most = self._array(p.produced[i] - lost[i], over, "year", **n) * days
             m.add_constraints(rows <= most, name=f"{tag}output of {h}")
         for i, x in enumerate(case.links):
+            stands = self._array(links[i], over, **n) * days
             for name, flow in (("forth", forth), ("back", back)):
-                rows = flow.sel(link=x.name, drop=True) - self._built(p.adds("links")[i]) * (days * float(links[i]))
-                most = self._array(np.full(len(p.years), x.capacity * float(links[i])), "year") * days
-                m.add_constraints(rows <= most, name=f"{tag}{name} over {x.name}")
-        if limit is not None:
-            self._limits(tag, pair, limit, g, of)
+                rows = flow.sel(link=x.name, drop=True) - self._built("links", i) * stands
+                m.add_constraints(rows <= stands * x.capacity, name=f"{tag}{name} over {x.name}")
         return {"corridor": corridor, "field": field, "unserved": unserved, "sold": pair}
 
-    def _limits(self, tag: str, pair: Any, limit: Floats, g: NDArray[np.int64], of: Any) -> None:
-        """Nothing is sold beyond what is nominated, and nothing under a contract that is not signed."""
+    def _limits(self, tag: str, of: pd.Index, pair: Any, limit: Floats) -> None:
+        """Nothing is sold beyond what is nominated (G, T, Y), and nothing under a contract that is not signed."""
+        over, (g, _) = str(of.name), self.p.pairs
         for j, name in enumerate(self.p.sales):
             sold = pair.isel(pair=np.flatnonzero(g == j)).sum("pair")
-            most = self._array(np.where(np.isfinite(limit[j]), limit[j], 0.0), "future", "year", future=of)
+            most = self._array(np.where(np.isfinite(limit[j]), limit[j], 0.0), over, "year", **{over: of})
             if j in self.p.open_contracts:
                 signed = self.u.sel(contract=name, drop=True)
                 self.model.add_constraints(sold - signed * most <= 0, name=f"{tag}limit of {name}")
@@ -206,9 +213,10 @@ class _Written:
         import pandas as pd  # noqa: PLC0415
 
         m, p, plan = self.model, self.p, self.plan
-        s, links = p.scenarios, np.ones(len(p.case.links))
-        f = self._flows(p, "", s.home, (s.available, links, np.zeros_like(p.produced)), p.limit)
-        of = pd.RangeIndex(s.count, name="future")
+        s, of = p.scenarios, pd.RangeIndex(p.scenarios.count, name="future")
+        lost = np.zeros((len(p.case.hubs), s.count, len(p.years)))
+        f = self._flows(p, "", of, s.home, (s.available, np.ones((len(p.case.links), s.count)), lost))
+        self._limits("", of, f["sold"], p.limit)
         discount, prob = self._array(p.discount, "year"), self._array(s.probability, "future", future=of)
         margin = self._array(p.margin, "pair", "future", "year", future=of) * discount
         money = (f["sold"] * margin).sum(["pair", "year"])
@@ -245,23 +253,26 @@ class _Written:
 
     def _stops(self) -> None:
         """What is left when a neighbour stops for a year, homes served, against the expected revenue."""
-        rule, q = self.plan.neutrality, Problem(self.p.case, expected(self.p.case))
+        import pandas as pd  # noqa: PLC0415
+
+        m, rule, q = self.model, self.plan.neutrality, Problem(self.p.case, expected(self.p.case))
         if rule.max_loss is None:
             return
-        _, _, way = q.ways
-        open_ = (q.scenarios.available, np.ones(len(q.case.links)), np.zeros_like(q.produced))
-        whole = (self.sold * self.revenue).sum(["pair", "future"])
-        for d in dependences(q):
-            if d.dimension in rule.stops:
-                tag = f"stop of {d.dimension} {d.name}: "
-                f = self._flows(q, tag, q.scenarios.home, open_, q.limit)
-                gone = f["sold"].isel(pair=np.flatnonzero(d.ways[way]))
-                self.model.add_constraints(gone <= 0, name=f"{tag}nothing is sold that way")
-                self.model.add_constraints(f["unserved"] <= 0, name=f"{tag}homes")
-                price = self._array(q.netback[:, 0], "pair", "year")
-                kept = (f["sold"].isel(future=0, drop=True) * price).sum("pair")
-                rows = (kept - whole * (1.0 - rule.max_loss)).isel(year=slice(rule.since, None))
-                self.model.add_constraints(rows >= 0, name=f"{tag}revenue")
+        gone = [d for d in dependences(q) if d.dimension in rule.stops]
+        of, tag = pd.Index([f"{d.dimension} {d.name}" for d in gone], name="stop"), "stop: "
+        every = (len(gone), len(q.years))
+        whole = (np.ones((len(q.case.links), len(gone))), np.zeros((len(q.case.hubs), *every)))
+        f = self._flows(q, tag, of, _each(q.scenarios.home, of), (_each(q.scenarios.available, of), *whole))
+        self._limits(tag, of, f["sold"], np.broadcast_to(q.limit, (len(q.sales), *every)))
+        way = np.array([d.ways[q.ways[2]] for d in gone]).T  # (pair, stop)
+        shut = self._array(np.broadcast_to(way[..., None], (*way.shape, every[1])), "pair", "stop", "year", stop=of)
+        m.add_constraints(f["sold"] <= 0, mask=shut, name=f"{tag}nothing is sold that way")
+        m.add_constraints(f["unserved"] <= 0, name=f"{tag}homes")
+        revenue = m.add_variables(coords=[self.names["year"]], name="expected revenue")
+        m.add_constraints(revenue - (self.sold * self.revenue).sum(["pair", "future"]) == 0, name="expected revenue")
+        kept = (f["sold"] * self._array(q.netback[:, 0], "pair", "year")).sum("pair")
+        rows = (kept - revenue * (1.0 - rule.max_loss)).isel(year=slice(rule.since, None))
+        m.add_constraints(rows >= 0, name=f"{tag}revenue")
 
     def _losses(self) -> None:
         """Homes on the peak day and firm sales without any one element."""
@@ -269,20 +280,30 @@ class _Written:
         if not rule.survive:
             return
         firm, late = rule.cover * firm_sales(self.p), slice(rule.since, None)
+        lost = [e for e in elements(q.case) if rule.survive == "any one element" or e.kind == "corridor"]
+        f = self._without(q, "without: ", lost, q.scenarios.home, 1.0)
+        self.model.add_constraints(f["unserved"].isel(year=late) <= 0, name="without: homes")
+        rows = f["sold"].sum("pair")
+        if len(q.open_contracts):
+            rows = rows - (self.u * self._array(firm[q.open_contracts], "contract", "year")).sum("contract")
         sure = self._array(np.delete(firm, q.open_contracts, axis=0).sum(axis=0), "year")
-        for e in elements(q.case):
-            if rule.survive == "any one corridor" and e.kind != "corridor":
-                continue
-            corridors, links, lost = left_without(q, e)
-            open_ = np.broadcast_to(corridors[:, None, None, None], q.scenarios.available.shape)
-            tag = f"without {e.name}: "
-            f = self._flows(q, tag, q.scenarios.home, (open_, links, lost), None)
-            self.model.add_constraints(f["unserved"].isel(year=late) <= 0, name=f"{tag}homes")
-            rows = f["sold"].isel(future=0, drop=True).sum("pair")
-            if len(q.open_contracts):
-                rows = rows - (self.u * self._array(firm[q.open_contracts], "contract", "year")).sum("contract")
-            self.model.add_constraints(rows.isel(year=late) >= sure.isel(year=late), name=f"{tag}firm sales")
-            if e.kind != "corridor":
-                peak = (peak_demand(q).T[:, :, None] * q.days).transpose(1, 0, 2)[:, None]
-                cold = self._flows(q, f"{tag}peak day, ", peak, (open_ * 0.0, links, lost), None)
-                self.model.add_constraints(cold["unserved"].isel(year=late) <= 0, name=f"{tag}peak day, warm")
+        self.model.add_constraints(rows.isel(year=late) >= sure.isel(year=late), name="without: firm sales")
+        inland = [e for e in lost if e.kind != "corridor"]
+        if inland:
+            peak = peak_demand(q)[:, None, :, None] * q.days
+            cold = self._without(q, "peak day without: ", inland, peak, 0.0)
+            self.model.add_constraints(cold["unserved"].isel(year=late) <= 0, name="peak day without: warm")
+
+    def _without(self, q: Problem, tag: str, lost: Sequence[Element], home: Floats, open_: float) -> dict[str, Any]:
+        """Add flows without each of some elements; homes ask (H, 1, Y, Q), of corridors `open_` is available."""
+        import pandas as pd  # noqa: PLC0415
+
+        of = pd.Index([f"{e.kind} {e.name}" for e in lost], name="lost")
+        corridors, links, fields = (np.stack(v, axis=1) for v in zip(*(left_without(q, e) for e in lost), strict=True))
+        share = np.broadcast_to(open_ * corridors[:, :, None, None], (*corridors.shape, *home.shape[2:]))
+        return self._flows(q, tag, of, _each(home, of), (share, links, fields))
+
+
+def _each(values: Floats, of: pd.Index) -> Floats:
+    """Return arrays of the one expected future (n, 1, Y, Q) for each of some tests, (n, T, Y, Q)."""
+    return np.broadcast_to(values, (values.shape[0], len(of), *values.shape[2:]))
