@@ -37,7 +37,7 @@ def plan(  # noqa: PLR0917 - each is an option of its own
     futures: Annotated[int, typer.Option(help="Futures drawn.", min=1)] = 100,
     seconds: Annotated[float, typer.Option(help="Time for each search.")] = 60.0,
     gap: Annotated[float, typer.Option(help="Gap at which a search ends, relative.")] = 1e-3,
-    rounds: Annotated[int, typer.Option(help="Times that the pipes may refuse it and it is made anew.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Times that the pipes may refuse it and it is made anew.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of the futures.")] = 1,
     checks: Checks = True,
     frontier: Surface = False,

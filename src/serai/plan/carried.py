@@ -34,7 +34,7 @@ SOLD_ANEW = 12  # times at most, with the same builds
 def carried_plan(
     case: str | os.PathLike[str] | PlanningCase,
     *,
-    rounds: int = 5,
+    rounds: int = 8,
     network: Network | None = None,
     years: Sequence[int] = (),
     told: Callable[[Plan, Replay], None] | None = None,

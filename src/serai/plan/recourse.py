@@ -128,8 +128,8 @@ def _block(nodes, net, flow, state, parent, arc, warm):  # type: ignore[no-untyp
     whose flow `spare` stands for a balance that is open; it comes from the root where the node is `short`.
     """
     m = len(net[0])
-    tail, head = np.append(net[0], nodes - 1), np.append(net[1], 0)
-    cost, capacity = np.append(net[2], 0.0), np.append(net[3], NO_LIMIT)
+    tail, head = _and(net[0], nodes - 1), _and(net[1], 0)
+    cost, capacity = _and(net[2], 0.0), _and(net[3], NO_LIMIT)
     moved, spare, short = np.zeros(m + 1), np.zeros(nodes + 1), np.zeros(nodes + 1, np.bool_)
     child = np.full(nodes + 1, -1, np.int32)
     after, before = child.copy(), child.copy()
@@ -153,10 +153,24 @@ def _block(nodes, net, flow, state, parent, arc, warm):  # type: ignore[no-untyp
                 return False
             spare[v] = 0.0
     _potentials(nodes, tree, below, where, 0.0)
-    if not _pivots(tree, below, where, 0.0, CHEAPER * max(1.0, np.abs(cost).max() / 1e4)):
+    dearest = 1e4
+    for a in range(m):
+        dearest = max(dearest, abs(cost[a]))
+    if not _pivots(tree, below, where, 0.0, CHEAPER * dearest / 1e4):
         return False
-    flow[:] = moved[:m]
+    for a in range(m):  # loops, not slices: those take longer to compile than all pivots
+        flow[a] = moved[a]
     return True
+
+
+@njit(cache=True, nogil=True)
+def _and(values, last):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Return an array with one more value."""
+    found = np.empty(len(values) + 1, values.dtype)
+    for k in range(len(values)):
+        found[k] = values[k]
+    found[len(values)] = last
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -387,7 +401,9 @@ def _prices(nodes, tail, head, cost, capacity, flow, price):  # type: ignore[no-
 def _unreached(tail, head, cost, capacity, flow, distance):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Give nodes that nothing reaches the least price that keeps every open arc out of them from earning."""
     lost = distance > 1e17
-    distance[lost] = -1e18
+    for v in range(len(distance)):
+        if lost[v]:
+            distance[v] = -1e18
     for _ in range(2 * len(distance) + 2):
         changed = True
         passes = 0
