@@ -182,6 +182,18 @@ def test_what_starts_from_zero_is_not_in_another_unit(readings, lesson):
         assert [i.kind for i in course._units(START, values)] == expected
 
 
+def test_what_stops_is_not_in_another_unit(readings, lesson):
+    """A meter of flow that reads its noise, a thousandth of what it read before: it stands."""
+    course = Course(case(), lesson=lesson, settled=30)
+    k = next(i for i, m in enumerate(course.tags.meters) if m.name.endswith("FT"))
+    floor = float(course.tags.sigmas(np.array([k]), np.zeros(1))[0])
+    for noise, expected in ((2.0, []), (50.0, ["unit"])):
+        course.accounts.kept, values = np.full((2, len(course.tags.meters)), np.nan)
+        values[k] = noise * floor
+        course.accounts.kept[k] = 1000.0 * values[k]
+        assert [i.kind for i in course._units(START, values)] == expected
+
+
 def test_a_network_without_gas_is_watched_scan_by_scan():
     net = sr.read("four_buses")
     course = Course(net)

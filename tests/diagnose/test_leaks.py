@@ -9,7 +9,7 @@ import pytest
 
 from estimate.moving_line import meters, moving, read, truth
 from serai.diagnose import leaks
-from serai.diagnose.leaks import SETTLED, Watch
+from serai.diagnose.leaks import CALM, SETTLED, Watch
 from serai.diagnose.sequential import Signatures, untaught
 from serai.telemetry.readings import Quality, Readings, Register
 
@@ -176,3 +176,35 @@ def test_a_young_filter_whitens_by_what_it_knows():
         y.append(watch.memory.recent[-1].copy())
     first = float(np.sqrt((np.array(y[:8]) ** 2).mean()))
     assert 0.2 < first < 1.5
+
+
+def test_what_is_taken_back_was_never_heard(line, spilt):
+    """Five scans of two gauges turn out false: the watch is then as if they had been silent."""
+    first, second = watching(line, settled=5), watching(line, settled=5)
+    false = np.array([m.tag in ("C PT", "D PT") for m in meters()])
+    z = spilt[:60]
+    forged = z.copy()
+    forged[40:45, false] -= 3e5
+    silent = z.copy()
+    silent[40:45, false] = np.nan
+    follow(first, forged[:45])
+    assert first.memory.held  # it was taken for a leak
+    follow(second, silent[:45])
+    first.take_back(5, false)
+    assert not first.memory.held
+    for a, b in zip(first.save().values(), second.save().values(), strict=True):
+        assert np.array_equal(a, b)
+    assert follow(first, z[45:]) == follow(second, z[45:])
+
+
+def test_a_station_whose_flow_jumps_widens_the_limits_of_its_zones_for_some_hours(line, spilt):
+    watch = watching(line)
+    follow(watch, spilt[:60])
+    window, before = 60, watch.spread(60)
+    assert np.array_equal(before, watch.limits.spread[window])  # nothing has jumped: as on clean days
+    stopped = spilt[60].copy()
+    stopped[[m.tag for m in meters()].index("CS FT")] = 0.0
+    watch.values(stopped)
+    assert watch.spread(window) == pytest.approx(before * (1.0 + np.exp(-1.0 / CALM)))  # both zones, all their meters
+    follow(watch, np.repeat(spilt[60:61], 2 * int(CALM), axis=0))
+    assert watch.spread(window) == pytest.approx(before, rel=0.14)

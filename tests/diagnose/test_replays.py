@@ -33,6 +33,29 @@ def test_what_is_played_again_is_told_within_six_scans():
     assert told[first:, 2].all()
 
 
+def test_a_station_that_is_played_again_is_told_by_its_second_scan_and_its_coarse_meter_by_its_third():
+    z = noise(900, 40)
+    z[:, 7] = np.round(z[:, 7])  # five values: it says nothing by itself
+    z[600:, 2:9] = z[250:550, 2:9]
+    told = follow(z)
+    assert not told[:601].any()
+    sharp = [2, 3, 4, 5, 6, 8]
+    assert told[601:640, sharp].all()
+    alone = follow(z[:, [7]])
+    assert not alone.any()
+    moved = z[600:640, 7] != z[599:639, 7]
+    assert told[603:640, 7][moved[3:]].mean() > 0.3  # wherever it has moved for two scans
+    assert not np.delete(told, range(2, 9), axis=1).any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_hundreds_of_meters_some_of_them_coarse_are_never_told_together(seed):
+    z = noise(400, 300, seed)
+    z[:, ::3] = np.round(z[:, ::3] / 0.05) * 0.05
+    assert not follow(z).any()
+
+
 def test_a_reading_left_out_does_not_end_the_run():
     z = noise(600, 2)
     z[500:, 0] = z[200:300, 0]

@@ -28,7 +28,7 @@ from serai.diagnose.scan import Diagnosis, Fault, diagnose
 from serai.diagnose.sequential import MONTH
 from serai.errors import SeraiError
 from serai.estimate import Estimator
-from serai.estimate.doubts import Memory, stuck_stations, wrong_units
+from serai.estimate.doubts import SCANS, Memory, stuck_stations, wrong_units
 from serai.estimate.given import Given, Tags
 from serai.estimate.meters import dimension
 from serai.estimate.moving import Moving
@@ -141,6 +141,8 @@ class Course:
         self._changed: dict[str, int] = {}
         self._before = -1
         self._faults: set[tuple[str, str]] = set()
+        self._aside = np.zeros(len(self.tags.meters), bool)
+        self._pressure = np.array([dimension(m.quantity) == "pressure" for m in self.tags.meters], bool)
         self._estimators: dict[tuple[tuple[str, str, float], ...], Estimator] = {}
         self.shows(self.shown)
 
@@ -237,12 +239,23 @@ class Course:
         played = self.replays.scan(values)
         self.ledger.take("sequence", self._sequences(played, time, values))
         values[played] = np.nan
+        wrong = np.isfinite(read) & ~np.isfinite(values)
+        self._forget(wrong & ~self._aside)
+        self._aside = wrong
         if self.watch is not None:
             self._follow(self.watch, values, time, missed)
         self._test(values, time)
         leaks = [x for x in self.ledger.open if x.kind.startswith("leak")]
-        wrong = np.isfinite(read) & ~np.isfinite(values)
         self.accounts.take(time, np.where(wrong, np.nan, read), self.last, leaks)
+
+    def _forget(self, wrong: NDArray[np.bool_]) -> None:
+        """Take back what was read of meters (n_meter,) that only now are known to be wrong."""
+        if not wrong.any():
+            return
+        scans = max(SCANS, int(self.replays.run[wrong].max()))
+        self.ring[-scans:, (self._place >= 0) & wrong[self._place]] = np.nan
+        if self.watch is not None and self.learning is None:
+            self.watch.take_back(scans - 1, wrong[[self.tags.number[t] for t in self.watch.moving.tags]])
 
     def _sequences(self, played: NDArray[np.bool_], time: float, values: Floats) -> list[Incident]:
         """Return incidents of what is sent again and of stations that stand still; these are set aside in `values`."""
@@ -265,8 +278,9 @@ class Course:
     def _units(self, time: float, values: Floats) -> list[Incident]:
         """Return incidents of meters that read, from one scan to the next, as if in another unit; set aside."""
         every, kept = np.arange(len(values)), self.accounts.kept
-        with np.errstate(invalid="ignore"):  # near its zero a meter tells no factor: a start is no other unit
-            told = np.where(np.abs(kept) > CLEAR * self.tags.sigmas(every, kept), kept, np.nan)
+        with np.errstate(invalid="ignore"):  # near its zero a meter tells no factor: a start or stop is no other unit
+            clear, now = (np.abs(x) > CLEAR * self.tags.sigmas(every, x) for x in (kept, values))
+            told = np.where(clear & (now | self._pressure), kept, np.nan)
         wrong = wrong_units(self.tags.meters, values, self.tags.sigmas(every, values), told)
         if not wrong:
             return []

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri
 
 from serai.diagnose.sequential import (
@@ -41,6 +44,9 @@ MOST = 4  # faults that are told one beside the other
 BUDGET = 0.1  # alarms a month
 SETTLED = 1440  # scans before the test begins: a day
 RELEASE = 0.6  # of the level, below which a finding is over
+BACK = 10  # scans that can be taken back
+THROWN = 2.0  # sigmas of what a scan expects, from which on the flow of a station jumped
+CALM = 360.0  # scans in which what a jump disturbs falls to a third
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ class Watch:
         n = len(moving.tags)
         self._white = (moving.stages[-1], self.signatures.whiten)  # of the gain in force
         self.memory = Memory(np.zeros((max(SHORT), n)), np.zeros((windows()[-1] // BLOCK, n)), np.zeros(n))
+        self._past: deque[tuple[dict[str, Any], Floats]] = deque(maxlen=BACK)  # state before each scan, its readings
         self._row = {tag: k for k, tag in enumerate(moving.tags)}
         takers = {n for x in moving.pipes.exchanges if x.quantity != "flow" for n, _ in x.at}
         self._taking = takers
@@ -110,6 +117,14 @@ class Watch:
         start, end = g.ends()
         self._cells = [(int(a), int(b), e) for a, b, e in zip(start, end, g.edges, strict=True) if e.kind == "pipes"]
         self._cut = moving.pipes.cuts()
+        ends = (np.ones(len(start)), (start, end))
+        self._zone = connected_components(coo_array(ends, shape=(len(g.names),) * 2), directed=False)[1]
+        lo = moving.layout
+        metered = [moving.pipes.exchanges[x] for x in lo.exchange]
+        self._station = np.array([*(x.quantity == "flow" for x in metered), *(False for _ in lo.gauges)], bool)
+        at = [[g.node[n] for n, _ in x.at] for x in metered] + [[k] for k in lo.node]
+        self._zones_at = [self._zone[nodes] for nodes in at]  # of every meter
+        self.thrown = np.full(int(self._zone.max()) + 1, np.inf)  # scans since a jump at each zone
 
     # -------------------------------------------------------------------- scan
 
@@ -125,14 +140,24 @@ class Watch:
 
     def values(self, values: Floats) -> list[Finding]:
         """Take one scan as values (n_meter,) in the order of the filter's `tags`, SI, nan where there is none."""
+        self._past.append((self.save(), values))
         before = self.moving.dead
         scan = self.moving.scan(values)
         if self.moving.dead is not before:
             self._relay()
+        self._throw(scan)
         self.take(self._whitened(scan))
         m = self.memory
         m.held = self.findings() if m.count > self.settled else []
         return list(m.held)
+
+    def take_back(self, scans: int, without: NDArray[np.bool_]) -> None:
+        """Take the last scans (BACK at most) once more without some meters (n_meter,), now known to be false."""
+        again = [self._past.pop() for _ in range(min(scans, len(self._past)))][::-1]
+        if again:
+            self.restore(again[0][0])
+        for _, values in again:
+            self.values(np.where(without, nan, values))
 
     def _whitened(self, scan: Scan) -> Floats:
         """Return the whitened innovations (n_meter,) of a scan: a young filter knows that it knows little."""
@@ -140,6 +165,24 @@ class Watch:
         if self._white[0] is not stage:
             self._white = stage, cholesky(stage.V, lower=True)
         return np.asarray(solve_triangular(self._white[1], scan.innovation, lower=True))
+
+    def _throw(self, scan: Scan) -> None:
+        """Note where the flow of a station jumps: what clean days say of its zones holds less for some hours.
+
+        It may have started, stopped or been reset. Cells of many kilometres are too coarse for a jump within a scan,
+        and efficiencies are known for the flow before it; both would be taken for leaks.
+        """
+        off = np.abs(scan.innovation) > THROWN * np.sqrt(np.diag(self.moving.stages[scan.stage].V))
+        jumped = np.flatnonzero(off & self._station & scan.heard)
+        for k in jumped:
+            self.thrown[self._zones_at[k]] = 0
+        self.thrown += 1
+
+    def spread(self, window: int) -> Floats:
+        """Return the spread of every score (n_fault,) over a window [scans]: of clean days, wider after a jump."""
+        wide = 1.0 + np.exp(-self.thrown / CALM)
+        at_meter = [wide[zones].max() for zones in self._zones_at]
+        return np.asarray(self.limits.spread[window] * np.concatenate([wide[self._zone], at_meter]))
 
     def take(self, y: Floats) -> None:
         """Remember the whitened innovations of one scan (n_meter,)."""
@@ -155,6 +198,7 @@ class Watch:
 
     def rest_again(self, scans: int | None = None) -> None:
         """Forget what is remembered of the test and judge nothing for some scans (not given = until settled anew)."""
+        self._past.clear()
         n = len(self._row)
         count = 0 if scans is None else max(0, self.settled - scans)
         self.memory = Memory(np.zeros_like(self.memory.recent), np.zeros_like(self.memory.sums), np.zeros(n), count)
@@ -205,7 +249,7 @@ class Watch:
             z = scores_beside(s, m.recent if n in SHORT else m.sums, n, [e.parts(n, m.count) for e in beside])
             z[s.n_leak :] = np.abs(z[s.n_leak :])
             z[near] = 0.0
-            over = z / self.limits.spread[n]
+            over = z / self.spread(n)
             top = max(top, float(over.max()))
             j = int(np.argmax(z))
             if float(over.max()) > level and z[j] > raw:
@@ -215,7 +259,7 @@ class Watch:
     def _finding(self, window: int, fault: int, score: float, at: Estimate) -> Finding:
         f = self.signatures.faults[fault]
         rate = self.limits.alarms_a_month(score)
-        smallest = (self.level * self.limits.spread[window][fault] + ndtri(POWER)) / at.root
+        smallest = (self.level * self.spread(window)[fault] + ndtri(POWER)) / at.root
         common = {"sigma": at.sigma, "onset": at.onset, "score": score, "level": self.level, "false_alarm": rate,
                   "smallest": float(smallest), "size": at.size, "share_sigma": at.share_sigma}  # fmt: skip
         if f.kind == "bias":
@@ -312,7 +356,7 @@ class Watch:
             "tags": list(self.moving.tags), "x": s.x.copy(), "u": s.u.copy(), "e": s.e.copy(), "b": s.b.copy(),
             "c": s.c.copy(), "age": s.age, "silent": s.silent.copy(), "recent": m.recent.copy(), "sums": m.sums.copy(),
             "open_sum": m.open_sum.copy(), "count": m.count, "dead": self.moving.dead.copy(),
-            "held": [asdict(f) for f in m.held],
+            "thrown": self.thrown.copy(), "held": [asdict(f) for f in m.held],
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -320,6 +364,7 @@ class Watch:
         self.moving.restore(saved)
         if not np.array_equal(self.signatures.alive, ~self.moving.dead):
             self._relay()
+        self.thrown = np.array(saved.get("thrown", self.thrown), float)
         self.memory = Memory(
             np.array(saved["recent"]),
             np.array(saved["sums"]),

@@ -3,7 +3,9 @@
 
 Of each meter the scans of the last day are kept. A run of scans that equal, one by one, those of one earlier time has a
 chance: of every scan the share of the kept ones that equal it as well (a coarse meter repeats itself often), multiplied
-along the run, times the number of times at which it could have begun. A meter that stands still is no run.
+along the run, times the number of times at which it could have begun. A meter that stands still is no run. Runs of
+several meters that were sent at one earlier time are one sequence: their chances are multiplied, times the number of
+ways to choose so many meters, so that a station that is played again is told by its second scan.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import gammaln
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 KEPT = 1440  # scans
-FEWEST = 4  # scans of a run
+FEWEST = 4  # scans of a run of one meter
+TOGETHER = 2  # ... and of several that were sent at one time
 
 
 @dataclass
@@ -60,9 +64,25 @@ class Replays:
         self.lag = np.where(goes_on, self.lag, np.where(begins, same.argmax(0) + 1 if n else 0, self.lag * ~heard))
         self.run = np.where(goes_on, self.run + 1, np.where(begins, 1, self.run * ~heard))
         self.log = np.where(goes_on, self.log + share, np.where(begins, share, self.log * ~heard))
+        told = (self.run >= FEWEST) & (self.log + np.log(max(n, 1)) < np.log(self.chance))
+        for lag in self._together(n):
+            told |= (self.lag == lag) & (self.run >= TOGETHER)
+            joins = heard & ~still & same[lag - 1] & (self.lag != lag)
+            self.lag[joins], self.run[joins], self.log[joins] = lag, 1, share[joins]
         self.kept[self.count % KEPT] = values
         self.count += 1
-        return np.asarray((self.run >= FEWEST) & (self.log + np.log(max(n, 1)) < np.log(self.chance)))
+        return np.asarray(told)
+
+    def _together(self, n: int) -> list[int]:
+        """Return how many scans ago the sequences were sent that several meters repeat; n scans are kept."""
+        runs = self.run >= TOGETHER
+        if not runs.any():
+            return []
+        lags, of = np.unique(self.lag[runs], return_inverse=True)
+        many = np.bincount(of)
+        ways = gammaln(self.size + 1.0) - gammaln(many + 1.0) - gammaln(self.size - many + 1.0)
+        log = np.bincount(of, self.log[runs]) + ways + np.log(max(n, 1))
+        return [int(lag) for lag in lags[(many > 1) & (log < np.log(self.chance))]]
 
     def save(self) -> dict[str, Any]:
         """Return what `restore` takes."""

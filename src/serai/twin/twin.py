@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from serai.twin.loop import Known, Loop
 
 T = TypeVar("T")
-ALL_DATA = 5  # beats between two looks at the quality of every tag
-HEALTH = 2  # beats between two looks at links and processes
+ALL_DATA = 5.0  # s between two looks at the quality of every tag
+HEALTH = 2.0  # s between two looks at links and processes
+AGAIN = 60.0  # s after which a diagnosis that did not change is told again
+EARLY = 0.5  # s by which a beat may come early
 SLOWLY = 300.0  # s between two look-aheads, and between two rounds of single losses
 STANDS = 0.05  # kg/s below which a station or field stands still
 FIGURES = 28 * 86400.0  # s over which alarm figures are taken
@@ -102,6 +104,7 @@ class Twin:
         self._tally: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
         if loop.shown is None:
             loop.shown = self.shown
         self.behind = 0.0
@@ -128,9 +131,16 @@ class Twin:
             found = override(net, found, [known])
         return found
 
+    def _due(self, what: str, now: float, every: float) -> bool:
+        """Tell whether something is to be looked at again; beats may be of any period, clocks be set back."""
+        if 0.0 <= now - self._looked.get(what, -inf) < every - EARLY:
+            return False
+        self._looked[what] = now
+        return True
+
     async def beat(self, now: float) -> None:
         """Take one beat: all that reckons is done in a thread, and nobody here waits for a reader of events."""
-        if self.around.links is not None and self.loop.beat % HEALTH == 0:
+        if self.around.links is not None and self._due("links", now, HEALTH):
             self.links = self.around.links.look()  # here, where the links live, not in the thread
         if self.loop.settings.inline:
             happened = self._beat(now)
@@ -162,10 +172,10 @@ class Twin:
                 self._tally = tally
                 out.append(("tally", dict(tally)))
             out.append(("scan", told.snapshot(loop, known, self.around.now(), tally)))
-            if loop.incidents != self._incidents or (known.beat % 60 == 0 and loop.judge is not None):
+            if loop.incidents != self._incidents or (loop.judge is not None and self._due("told", now, AGAIN)):
                 self._incidents = loop.incidents
                 out.append(("diagnosis", self._diagnosis(known.time)))
-            if known.beat % HEALTH == 0:
+            if self._due("health", now, HEALTH):
                 out.append(("health", self._health()))
         loop.timing.add("beat", clock.perf_counter() - begun)
         return out
@@ -177,14 +187,14 @@ class Twin:
         values = np.where(np.isfinite(known.estimate), known.estimate, np.where(good, known.measured, nan))
         caused = a.scan(now, values)
         incidents = self.loop.incidents
-        if incidents != self._incidents or known.beat % 60 == 0:
+        if incidents != self._incidents or self._due("incidents", now, AGAIN):
             found = told.findings(self.loop.network, incidents)
             caused += a.report("diagnosis", now, of_findings(found, self.loop.network))
-        if known.beat % ALL_DATA == 0:
+        if self._due("data", now, ALL_DATA):
             quality = self.loop.latest.quality_at(round(now * MICROSECONDS))
             caused += a.report("data", now, of_quality(self._signals, quality.tolist(), {}))
             caused += self._plants(known)
-        if known.beat % HEALTH == 0:
+        if self._due("solver", now, HEALTH):
             caused += a.report("solver", now, of_health(self._own_health(now), self._signals))
         return caused
 
