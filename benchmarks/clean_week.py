@@ -142,7 +142,8 @@ def main() -> int:
         good &= show([{
             "work": f"{name}: told as {key} [h after its begin]", "figure": round(delay, 2) if mine else None,
             "bar": within, "holds": delay <= within and not strong, "alarms_of_it": len(mine),
-            "first": mine[0][2] if mine else "", "others": [f"{h:.2f} h {k}: {t}" for h, k, t in strong], "took_s": round(took, 1),
+            "first": mine[0][2] if mine else "", "others": [f"{h:.2f} h {k}: {t}" for h, k, t in strong],
+            "took_s": round(took, 1),
         }], as_json=given.json)  # fmt: skip
     return 0 if good else 1
 
