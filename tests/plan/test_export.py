@@ -21,7 +21,7 @@ RULES = [
 def test_linopy_and_mps_give_the_same_objective(tmp_path, risk, rule):
     """Three builders of one program: the cuts of the search, linopy's expressions, HiGHS reading a file."""
     pytest.importorskip("linopy")
-    found = plan(two_hubs(), neutrality=rule, risk=risk, tail=0.4, futures=3, seed=3, gap=1e-6, seconds=60.0)
+    found = plan(two_hubs(), neutrality=rule, risk=risk, tail=0.4, futures=3, seed=3, gap=1e-6, seconds=300.0)
     model = found.to_linopy()
     model.solve("highs", io_api="direct", mip_rel_gap=1e-8, output_flag=False)
     assert model.objective.value == pytest.approx(found.value, rel=2e-6)
