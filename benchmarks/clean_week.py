@@ -90,15 +90,15 @@ def run(net, scenario, settled: int | None):
 
 
 def beyond(recording, text: str) -> bool:
-    """Tell whether the truth itself came near the limit of the element that an alarm names."""
-    element = text.partition(":")[0]
-    t = recording.network["gas_nodes"]
-    if element not in t:
-        return False
-    tags = [k for k, tag in enumerate(recording.truth.tags) if tag == f"{element} PT"]
-    return bool(tags) and bool(
-        (recording.truth.path.values[:, tags[0]] > t["pressure_max"][t.row(element)] - 1e5).any()
-    )
+    """Tell whether the truth came near the limit of the element, or out of the range of the meter, of an alarm."""
+    named = text.partition(":")[0]
+    path, place = recording.truth.path.values, {tag: k for k, tag in enumerate(recording.truth.tags)}
+    nodes, meters = recording.network["gas_nodes"], recording.network["instruments"]
+    if named in nodes and f"{named} PT" in place:
+        return bool((path[:, place[f"{named} PT"]] > nodes["pressure_max"][nodes.row(named)] - 1e5).any())
+    if named in place and "overflow" in text:
+        return bool((path[:, place[named]] > meters["range_max"][meters.row(named)]).any())
+    return False
 
 
 def show(rows, *, as_json: bool) -> bool:
@@ -122,7 +122,7 @@ def main() -> int:
         hours = given.hours or (36.0 if given.short else 7.0 * DAY)
         found, recording, took, course = run(net, scenario_of(net, "clean", hours), None)
         wrong = [f for f in found if f[1].startswith("diagnosis.")]
-        real = [f for f in found if f[1].startswith("pressure.") and beyond(recording, f[2])]
+        real = [f for f in found if f not in wrong and beyond(recording, f[2])]
         other = [f for f in found if f not in wrong and f not in real]
         judged = max(0.0, hours - course.watch.settled / 60.0) if course.watch else 0.0
         good &= show([
