@@ -9,7 +9,8 @@ SEEN = """() => {
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const text = node.data.trim(), on = node.parentElement;
-    if (!text || !on || on.closest('.sr, script, style, noscript, title, option, dialog:not([open])')) continue;
+    if (!text || !on || on.closest('[data-flag], .sr, script, style, noscript, title, option')) continue;
+    if (on.closest('dialog:not([open])')) continue;
     const style = getComputedStyle(on);
     if (style.visibility === 'hidden' || style.display === 'none') continue;
     number += 1;
@@ -30,6 +31,11 @@ SEEN = """() => {
       found.push({number, text: text.slice(0, 60), sticky, card, ...box});
     }
   }
+  for (const flag of document.querySelectorAll('[data-flag]')) {  // a badge on a map: all of it, not only its number
+    const {left, top, right, bottom} = flag.querySelector('.badge').getBoundingClientRect();
+    const text = `badge of ${flag.dataset.flag}`;
+    found.push({number: ++number, text, sticky: false, card: false, left, top, right, bottom});
+  }
   return found;
 }"""
 
@@ -39,6 +45,20 @@ CUT = """() => [...document.querySelectorAll('#room *')].filter(e => {
   if (e.scrollWidth <= e.clientWidth + 1 || !e.clientWidth || !e.innerText.trim()) return false;
   return !e.closest('[title]') || !e.closest('[title]').title;
 }).map(e => e.innerText.slice(0, 60))"""
+
+# no change of the page for so long, once its letters are there: what was asked of the server has come and is drawn
+STILL = """ms => document.fonts.ready.then(() => new Promise(done => {
+  let timer;
+  const changed = () => { clearTimeout(timer); timer = setTimeout(() => { watch.disconnect(); done(); }, ms); };
+  const watch = new MutationObserver(changed);
+  watch.observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+  changed();
+}))"""
+
+
+def settled(page, ms: int = 250) -> None:
+    """Wait until nothing has changed on a page for `ms`."""
+    page.evaluate(STILL, ms)
 
 
 def overlapping(page, slack: float = 2.0) -> list[str]:

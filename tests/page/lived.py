@@ -109,6 +109,10 @@ class Lived:
         self._server.force_exit = True
         self._thread.join(10)
 
+    def tell(self, kind: str, data: dict) -> None:
+        """Tell the room an event of the test's own."""
+        self.loop.call_soon_threadsafe(self.twin.tell, kind, data)
+
     def beat(self, seconds: int = 1) -> None:
         """Take so many scans, a second each, with new noise."""
         for _ in range(seconds):
@@ -157,4 +161,4 @@ def sign_in(page, address: str, name: str = "oper", view: str = "overview", **ho
     page.fill("input[name=name]", name)
     page.fill("input[name=password]", WORDS)
     page.keyboard.press("Enter")
-    page.wait_for_selector("#rail", timeout=60_000)
+    page.wait_for_selector("#rail")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from accounts.opened import WORDS
-from page.boxes import clipped, overlapping
+from page.boxes import clipped, overlapping, settled
 from twin.desks import START
 
 LOAD = "document.querySelector('[data-figure=\"electric_load\"] .v').innerText.replace(/,/g, '')"
@@ -20,7 +20,7 @@ LOAD = "document.querySelector('[data-figure=\"electric_load\"] .v').innerText.r
 
 def shows_the_newest(page, country):
     wanted = country.twin._newest["scan"]["key"]["electric_load"]["value"]
-    page.wait_for_function(f"want => {LOAD} === want", arg=f"{wanted:.0f}", timeout=15_000)
+    page.wait_for_function(f"want => {LOAD} === want", arg=f"{wanted:.0f}")
 
 
 def test_a_lost_server_is_said_and_one_of_another_version_brings_its_own_page(country, open_page):
@@ -29,12 +29,12 @@ def test_a_lost_server_is_said_and_one_of_another_version_brings_its_own_page(co
     page.wait_for_selector('[data-figure="electric_load"]')
     page.evaluate("window.before = true")
     country.stop()
-    page.wait_for_selector("#ban.stale", timeout=30_000)
+    page.wait_for_selector("#ban.stale")
     hub = country.app.state.room.hub
     served, hub.page = hub.page, "another"
     try:
         country.start()
-        page.wait_for_function("() => window.before === undefined", timeout=30_000)
+        page.wait_for_function("() => window.before === undefined")
         page.wait_for_selector('[data-figure="electric_load"]')
         country.beat()
         page.wait_for_selector("#ban:not(.stale)")
@@ -48,11 +48,11 @@ def test_a_browser_without_its_network_says_so_and_recovers(country, open_page):
     country.beat()
     page.wait_for_selector('[data-figure="electric_load"]')
     page.context.set_offline(True)
-    page.wait_for_selector("#ban.stale", timeout=30_000)
+    page.wait_for_selector("#ban.stale")
     assert "old" in page.locator("#ban").inner_text()
     page.context.set_offline(False)
     country.beat()
-    page.wait_for_selector("#ban:not(.stale)", timeout=30_000)
+    page.wait_for_selector("#ban:not(.stale)")
     country.beat()
     shows_the_newest(page, country)
 
@@ -61,7 +61,7 @@ def test_an_ended_session_asks_for_the_password_and_goes_on_where_it_was(country
     page = open_page(view="health")
     page.wait_for_selector("main.v-health")
     country.clock.now += 13 * 3600.0  # a session lasts 12 hours
-    page.wait_for_selector("input[name=password]", timeout=30_000)
+    page.wait_for_selector("input[name=password]")
     assert "Sign in again" in page.locator("form").inner_text()
     page.fill("input[name=name]", "oper")
     page.fill("input[name=password]", WORDS)
@@ -84,7 +84,7 @@ def test_a_page_that_is_left_open_for_a_day_stays_as_small_as_it_was(country, op
 
     def after(first, last):
         asyncio.run_coroutine_threadsafe(tell(first, last), country.loop).result(120)
-        page.wait_for_timeout(500)
+        settled(page)
         wire.send("HeapProfiler.collectGarbage")
         return wire.send("Runtime.getHeapUsage")["usedSize"], wire.send("Memory.getDOMCounters")
 
@@ -128,7 +128,7 @@ def test_a_very_long_name_breaks_nothing(country, open_page):
     for view in ("overview", "element", "alarms", "diagnosis"):
         page.evaluate("v => location.hash = v", view)
         page.wait_for_selector(f"main.v-{view}")
-        page.wait_for_timeout(400)
+        settled(page)
         found += [f"{view}: {what}" for what in (*overlapping(page), *clipped(page))]
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 1440
@@ -161,7 +161,7 @@ def test_a_case_without_coordinates_is_drawn_by_its_distances(country, open_page
 
     page = open_page(before=both)
     page.wait_for_selector(".map .hit[data-element^='lines/']")
-    page.wait_for_timeout(300)
+    settled(page)
     lines = page.evaluate(
         '[...document.querySelectorAll(\'.map .hit[data-element^="lines/"], .map .hit[data-element^="pipes/"]\')]'
         ".map(g => [g.dataset.element, g.querySelector('.foc').getAttribute('d')])"

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from page.boxes import settled
 from page.lived import PLAN
 
 PIPE = "element/pipes%2FUchajy%20-%20Malay"
@@ -19,6 +20,11 @@ def number(text: str) -> float:
 
 def place(page) -> list[float]:
     return [float(x) for x in re.findall(r"-?[0-9.]+", page.locator(".world").get_attribute("style"))]
+
+
+def here(page) -> str:
+    """Return what the address says after its #."""
+    return page.evaluate("location.hash.slice(1)")
 
 
 def test_a_note_on_an_element_is_read_by_another(country, open_page):
@@ -51,14 +57,16 @@ def test_a_dragged_range_holds_for_all_trends_two_moments_are_compared_and_the_l
     slider.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
+    settled(page)
     rows = page.locator("section.moments tbody tr")
     cells = rows.first.locator("td").all_inner_texts()
     assert number(cells[3]) == pytest.approx(number(cells[2]) - number(cells[1]), abs=0.011)
-    assert "a=" in page.url
-    again = open_page("vera", view=page.url.split("#")[1])
+    assert "a=" in here(page)
+    again = open_page("vera", view=here(page))
     again.wait_for_selector("section.moments tbody tr")
+    settled(again)
     assert again.locator("section.moments").inner_text() == page.locator("section.moments").inner_text()
-    before = page.url
+    before = page.evaluate("location.href")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("old => location.href !== old", arg=before)
@@ -87,10 +95,11 @@ def test_the_address_says_where_the_map_stands(country, open_page):
     page.mouse.move(box["x"] + 140, box["y"] + 230, steps=3)
     page.mouse.up()
     page.wait_for_function("() => /map=1\\.50/.test(location.hash)")
+    settled(page)
     moved = place(page)
-    again = open_page("vera", view=page.url.split("#")[1])
+    again = open_page("vera", view=here(page))
     again.wait_for_selector(".map .hit")
-    again.wait_for_timeout(300)
+    settled(again)
     assert place(again) == pytest.approx(moved, abs=1.5)  # px
 
 
@@ -107,9 +116,11 @@ def test_every_key_does_what_its_list_says(country, open_page):
     page.wait_for_function("() => document.documentElement.lang === 'en'")
     page.keyboard.press("4")
     page.wait_for_selector("tr[data-alarm]")
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")  # past the urgent one, which cannot be shelved
     page.keyboard.press("s")
-    page.wait_for_selector("#why")
-    page.locator("#why").fill("under repair")
+    page.keyboard.type("under repair")
+    assert page.locator("#why").input_value() == "under repair"
     page.keyboard.press("Escape")
     page.keyboard.press("d")
     page.wait_for_selector("main.v-diagnosis")
@@ -121,7 +132,7 @@ def test_every_key_does_what_its_list_says(country, open_page):
     page.keyboard.press("?")
     page.locator("dialog input[type=checkbox]").uncheck()
     page.keyboard.press("Escape")
-    page.wait_for_selector("dialog", state="detached")
+    page.wait_for_selector("dialog[open]", state="detached")
     page.keyboard.press("1")
     page.wait_for_timeout(200)
     assert body.locator("main.v-element").count() == 1  # single keys are off

@@ -16,8 +16,12 @@ let catalogue: Catalogue = {
 };
 let zone = "UTC";
 
+let wish = 0;
+/** Speak a language; of several wishes the last holds, whichever answer comes last. */
 export async function speak(language: string): Promise<void> {
-  catalogue = await ask<Catalogue>(`words/${language}`);
+  const mine = ++wish, told = await ask<Catalogue>(`words/${language}`);
+  if (mine !== wish) return;
+  catalogue = told;
   document.documentElement.lang = catalogue.language;
 }
 export const language = (): string => catalogue.language;

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { ask, Refused } from "../api";
 import { badge, PRIORITIES, priorityName, stateName } from "../figures/marks";
-import { told } from "../names";
+import { alarmName, told } from "../names";
 import { alarmText, empty, panel, state, subject, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Alarm } from "../shapes";
@@ -58,16 +58,16 @@ function split(f: Record<string, unknown>): TemplateResult {
 }
 function frequent(room: Room, f: Record<string, unknown>): TemplateResult {
   const list = (f["frequent"] ?? []) as { element: string; key: string; alarms: number }[];
-  return panel(t("Most frequent"), list.length === 0 ? empty(t("None.")) : html`<table class="fixed"><tbody>${list.slice(0, 8).map((x) => html`<tr><td title=${subject(room, x.element)}>${subject(room, x.element)}</td><td class="q2" title=${x.key}>${t(x.key) === x.key ? x.key.replaceAll(/[._-]/g, " ") : t(x.key)}</td><td class="n b" style="width:48px">${num(x.alarms, 0)}</td></tr>`)}</tbody></table>`, { body: "scroll" });
+  return panel(t("Most frequent"), list.length === 0 ? empty(t("None.")) : html`<table class="fixed"><tbody>${list.slice(0, 8).map((x) => html`<tr><td title=${subject(room, x.element)}>${subject(room, x.element)}</td><td class="q2" title=${alarmName(x.key)}>${alarmName(x.key)}</td><td class="n b" style="width:48px">${num(x.alarms, 0)}</td></tr>`)}</tbody></table>`, { body: "scroll" });
 }
 
 function table(room: Room, list: Alarm[], chosen: Alarm | undefined): TemplateResult {
   const now = room.live.snapshot?.time ?? Date.now();
   const tools = html`<span class="seg" role="group" aria-label=${t("Which alarms")}>${FILTERS.map(([k, words, test]) => html`<button aria-pressed=${filterOf(room)[0] === k ? "true" : "false"} @click=${() => room.go("alarms", "", k === "active" ? {} : { show: k })}>${t(words)} ${num([...room.live.alarms.values()].filter(test).length, 0)}</button>`)}</span>`;
   const rows = list.slice(0, ROWS);
-  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th class="hide" style="width:22%" title=${t("Where")}>${t("Where")}</th><th class="n hide" style="width:128px" title=${t("Value")}>${t("Value")}</th><th class="st" title=${t("State")}>${t("State")}</th></tr></thead>
+  const body = list.length === 0 ? html`<div class="note">${t("No alarms here.")}</div>` : html`<table class="inset fixed" aria-label=${t("Alarms")}><thead><tr><th style="width:38px"><span class="sr">${t("Priority")}</span></th><th style="width:88px" title=${t("Since")}>${t("Since")}</th><th title=${t("Alarm")}>${t("Alarm")}</th><th class="n hide" style="width:128px" title=${t("Value")}>${t("Value")}</th><th class="st" title=${t("State")}>${t("State")}</th></tr></thead>
     <tbody>${rows.map((a) => html`<tr class="pick ${a.state === "unacknowledged" ? "unack" : "calm"}" tabindex="0" data-alarm=${a.id} aria-selected=${a === chosen ? "true" : "false"} @click=${() => { asking = false; trouble = ""; room.go("alarms", a.id, Object.fromEntries(room.query)); }}>
-      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${alarmText(a)}>${alarmText(a)}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td><td class="hide" title=${subject(room, a.element)}>${subject(room, a.element)}</td>
+      <td>${badge(a.priority, a.state === "unacknowledged")}</td><td class="q2">${when(a.began, now)}</td><td title=${`${alarmText(a)} · ${subject(room, a.element)}`}>${alarmText(a)}${alarmText(a).includes(subject(room, a.element)) ? nothing : html` <span class="q">· ${subject(room, a.element)}</span>`}${a.first_out ? html` <span class="q">· ${t("first out")}</span>` : nothing}</td>
       <td class="n hide">${a.value === null ? "" : html`${num(a.value, 2)}<span class="u">${unit(a.unit)}</span>`}</td><td class="st" title=${stateName(a.state)}>${state(a.state)}</td></tr>`)}</tbody></table>${list.length > ROWS ? html`<div class="note">${tn(list.length - ROWS, "and {n} more", "and {n} more")}</div>` : nothing}`;
   return panel(t("Alarms"), body, { actions: tools, body: "flush scroll" });
 }

@@ -7,7 +7,7 @@ import { kindName, quantityName, told } from "../names";
 import { asTable, empty, panel, unit } from "../parts";
 import type { Room, View } from "../room";
 import type { Finding } from "../shapes";
-import { clock, num, t, tn, when } from "../words";
+import { clock, num, places, t, tn, when } from "../words";
 
 let map: MapFigure | null = null, focused = "";
 
@@ -57,7 +57,7 @@ function evidence(room: Room, f: Finding | undefined): TemplateResult {
   const sign = (good: boolean): TemplateResult => html`<span aria-label=${good ? t("for") : t("against")}>${good ? "+" : "−"}</span>`;
   const say = (w: Finding["evidence"][number]["words"]): string => (typeof w === "string" ? w : t(w.key, told(w.parameters)));
   return panel(t("Evidence"), html`<div class="evi">${f.evidence.map((x) => html`${sign(x.for)}<span>${say(x.words)}</span>`)}</div>
-    <table style="margin-top:8px"><tbody><tr><td class="q2" style="white-space:normal">${t("Score")}</td><td class="n">${num(f.score, 1)}</td></tr><tr><td class="q2" style="white-space:normal">${t("False alarms a month at this score")}</td><td class="n">${num(f.false_alarm_per_month, 3)}</td></tr><tr><td class="q2" style="white-space:normal">${t("Smallest size that would surely be seen")}</td><td class="n">${num(f.smallest_detectable, 2)}<span class="u">${unit(f.unit)}</span></td></tr>${f.place ? html`<tr><td class="q2" style="white-space:normal">${t("Place along the line")}</td><td class="n">${num(100 * f.place.share, 0)}<span class="u">%</span> <span class="q">${f.place.low === null ? "" : `${num(100 * f.place.low, 0)}–${num(100 * (f.place.high ?? 1), 0)} %`}</span></td></tr>` : nothing}</tbody></table>
+    <table style="margin-top:8px"><tbody><tr><td class="q2" style="white-space:normal">${t("Score")}</td><td class="n">${num(f.score, 1)}</td></tr><tr><td class="q2" style="white-space:normal">${t("False alarms a month at this score")}</td><td class="n">${num(f.false_alarm_per_month, places(f.false_alarm_per_month ?? 0))}</td></tr><tr><td class="q2" style="white-space:normal">${t("Smallest size that would surely be seen")}</td><td class="n">${num(f.smallest_detectable, 2)}<span class="u">${unit(f.unit)}</span></td></tr>${f.place ? html`<tr><td class="q2" style="white-space:normal">${t("Place along the line")}</td><td class="n">${num(100 * f.place.share, 0)}<span class="u">%</span> <span class="q">${f.place.low === null ? "" : `${num(100 * f.place.low, 0)}–${num(100 * (f.place.high ?? 1), 0)} %`}</span></td></tr>` : nothing}</tbody></table>
     ${f.set.length > 1 ? html`<p class="q" style="padding:8px 0 4px">${t("The readings cannot tell these apart")}</p>${names(room, f.set).slice(0, 12).map((n, k) => html`<div><a href="#element/${encodeURIComponent(f.set[k]!)}">${n}</a></div>`)}` : nothing}
     <div class="row" style="padding-top:10px"><button class="btn" @click=${() => room.go("element", room.live.resolve(f.where)?.id ?? "")}>${t("Open element")}</button></div>`, { body: "scroll" });
 }
