@@ -179,3 +179,15 @@ def test_all_windows_have_information(signatures):
     assert windows() == (*SHORT, *(n * BLOCK for n in LONG))
     for a, b in zip(windows()[:-1], windows()[1:], strict=True):
         assert (signatures.information[b] >= signatures.information[a] * 0.9).all()
+
+
+def test_a_spread_that_few_windows_tell_is_taken_for_wider():
+    """Of normal numbers, as many as fit into the days, nine spreads in ten lie above what was measured so widened."""
+    r = np.random.default_rng(5)
+    days = 5.0
+    for window in (60, 720, 1440):
+        n = round(days * 1440 / window)
+        measured = np.sqrt((r.standard_normal((4000, n)) ** 2).mean(1))
+        limits = Limits({window: measured}, 5.0, 0.4, 21600.0, days).sure()
+        assert (limits.spread[window] >= 1.0).mean() == pytest.approx(0.9, abs=0.02)
+        assert limits.level(0.1) == Limits({}, 5.0, 0.4, 21600.0, days).level(0.1)

@@ -18,12 +18,13 @@ on clean days, and the level that the largest of all may reach follows from the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import ndtri
+from scipy.stats import chi2
 
 from serai.errors import SeraiError
 
@@ -44,6 +45,7 @@ MONTH = 30.0 * 86400.0
 EULER = 0.5772156649015329
 ALIKE = 0.98  # correlation from which on two signatures cannot be told apart
 POWER = 0.9  # with which the smallest detectable fault is found
+SURE = 0.9  # with which a spread is no larger than what is taken for it
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,16 @@ class Limits:
         """Return the score that clean days pass so often."""
         share = min(0.5, alarms_a_month * self.span / MONTH)
         return float(self.mu - self.beta * np.log(-np.log1p(-share)))
+
+    def sure(self, scan: float = 60.0) -> Limits:
+        """Return limits whose spreads are the largest that so few clean days leave open (chi-square, nine in ten).
+
+        A window of n scans fits only so many times into the days; of a spread that few of them tell, as much is unsure.
+        scan [s]
+        """
+        times = {n: max(1.0, self.days * 86400.0 / scan / n) for n in self.spread}
+        wide = {n: float(np.sqrt(k / chi2.ppf(1.0 - SURE, k))) for n, k in times.items()}
+        return replace(self, spread={n: s * wide[n] for n, s in self.spread.items()})
 
     def alarms_a_month(self, score: float) -> float:
         """Return how often clean days pass a score."""

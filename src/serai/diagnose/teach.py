@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +65,8 @@ def learn_fields(
     about    which they were, in words
     asked    what `Course` takes besides
 
-    The biases of meters are of each field alone, so no state is kept. SeraiError when they are too short.
+    The biases of meters are of each field alone, so no state is kept, and a long window was seen but a few times: its
+    spread is taken as large as those leave open (`Limits.sure`). SeraiError when they are too short.
     """
     course = Course(network, **{"lesson": None, **asked})
     course.learning = Learning()
@@ -75,7 +76,8 @@ def learn_fields(
         runs.append(found.innovations)
     if sum(map(len, runs)) < LEAST:
         raise SeraiError("clean fields of less than six hours together teach too little")
-    return _taught(network, course, runs, 0, settled=settled, about=about)
+    taught = _taught(network, course, runs, 0, settled=settled, about=about)
+    return replace(taught, gas=taught.gas and taught.gas.sure())
 
 
 def _taught(network: Network, course: Course, runs: list[Floats], skip: int, **more: Any) -> Taught:
