@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from plan.tiny_plans import plan_case, two_hubs
 from serai.errors import SeraiError
-from serai.plan.frontier import frontier, worst_mean
+from serai.plan.frontier import Point, agreed, frontier, worst_mean
 from serai.plan.neutrality import Neutrality
 from serai.plan.plan import plan
 from serai.plan.problem import Problem
@@ -84,6 +85,48 @@ def test_bounds_that_no_plan_keeps_are_a_point_without_one():
     (point,) = frontier(plan_case(), risks=(0.0,), shares=(1.0,), neutrality=rule, futures=1).points
     assert point.decisions is None
     assert np.isnan(point.value)
+
+
+def point(risk, share, mean, worst, bound, *, decisions="plan"):
+    return Point(risk, share, (1 - risk) * mean + risk * worst, bound, mean, worst, 1.0, decisions, 1.0, 1)
+
+
+def test_points_learn_from_each_other_by_hand():
+    """A plan found at a tighter bound, or at another risk, counts at a point whose own search was out of time."""
+    known = agreed([
+        point(0.0, 0.5, 100.0, 20.0, 110.0), point(0.0, 1.0, 90.0, 30.0, 120.0),
+        point(0.5, 0.5, 80.0, 10.0, 90.0, decisions="poor"), point(0.5, 1.0, 95.0, 40.0, 70.0),
+        point(1.0, 0.5, 60.0, 35.0, 36.0), point(1.0, 1.0, 70.0, 34.0, 80.0),
+    ])  # fmt: skip
+    by = {(p.risk, p.share): p for p in known}
+    assert by[0.0, 1.0].value == 100.0  # the plan of the tighter bound; its own was worth 90
+    assert by[0.5, 0.5].value == 60.0  # 0.5 x 100 + 0.5 x 20, found without fear; its own was worth 45
+    assert (by[0.5, 0.5].mean, by[0.5, 0.5].worst) == (100.0, 20.0)
+    assert np.isnan(by[0.5, 0.5].room)
+    assert by[1.0, 1.0].value == 40.0  # the worst of the plan of half fear
+    assert by[0.5, 0.5].bound == 70.0  # of the looser bound; nearer than the chord (110 + 36) / 2 = 73
+    assert by[1.0, 1.0].bound == 70.0  # fear is never worth more
+    assert all(p.value <= p.bound for p in known)
+    assert (known[0].risk, known[-1].share) == (0.0, 1.0)
+
+
+def test_what_no_plan_exceeds_at_two_risks_bounds_those_between():
+    """(100 + 40) / 2 = 70 between the two; the plan itself keeps its decisions where another is worth more."""
+    itself = point(0.5, 0.5, 80.0, 30.0, 95.0)
+    known = agreed([point(0.0, 0.5, 98.0, 30.0, 100.0), itself, point(1.0, 0.5, 60.0, 35.0, 40.0)], itself)
+    assert known[1].bound == 70.0
+    assert (known[1].value, known[1].decisions) == (55.0, "plan")
+    assert agreed([*known[:1], replace(itself), *known[2:]])[1].value == 64.0
+
+
+def test_a_search_around_a_plan_starts_from_it():
+    """With no time at all every point is worth what the plan is worth there, sold within its bound, or more."""
+    rule = Neutrality(max_share={"market": 0.6}, measures=("volume",), since=1)
+    made = plan(two_hubs(), neutrality=rule, tail=0.4, futures=4, gap=GAP, seconds=30.0)
+    around = made.frontier(risks=(0.0, 0.5), shares=(0.6, 0.8), gap=GAP, seconds=0.0)
+    (own,) = [p for p in around.points if (p.risk, p.share) == around.chosen]
+    for p in around.points:
+        assert p.value >= (1 - p.risk) * own.mean + p.risk * own.worst - 1e-6 * abs(own.value)
 
 
 def test_a_share_beyond_one_is_refused():

@@ -46,7 +46,8 @@ def test_the_page_is_well_formed_and_says_what_was_asked(study):
                  "Price of neutrality", "Hydraulic replay", "N-1 index", "Smallest sets of outages", "Back-test",
                  "Regret",
                  "What caution and neutrality cost", "no plan keeps the bounds", "1 gap wider than asked",
-                 "Line &lt;D&gt;", "this plan</b>: Herat section",
+                 "with Line &lt;D&gt;", "this plan</b>: Herat section", "without Herat section",
+                 "signed already",
                  "Rounds of plan and replay", "How sure the inputs are"):  # fmt: skip
         assert part in html
     assert "CAC-3 &lt;Balkan&gt; CS" in html

@@ -182,8 +182,8 @@ def around(
         return _frontier(work, _sorted("risk", risks), executor, progress)
     own = (made.risk, limits.pop() if limits else 1.0)
     itself = _point(made.problem, made.solved, *own, made.tail)
-    work = replace(work, shares=_with(own[1], work.shares), given=(own,))
-    return _frontier(work, _with(own[0], _sorted("risk", risks)), executor, progress, itself)
+    work = replace(work, shares=_with(own[1], work.shares), given=itself)
+    return _frontier(work, _with(own[0], _sorted("risk", risks)), executor, progress)
 
 
 def workers(count: int | None = None) -> ProcessPoolExecutor:
@@ -215,8 +215,8 @@ def _frontier(
     risks: tuple[float, ...],
     executor: Any,
     progress: Callable[[float, Point], None] | None,
-    itself: Point | None = None,
 ) -> Frontier:
+    itself = work.given
     points, count = [] if itself is None else [itself], len(risks) * len(work.shares)
     every: Any
     if executor is None:
@@ -229,7 +229,36 @@ def _frontier(
         if progress is not None:
             progress(len(points) / count, point)
     chosen = (itself.risk, itself.share) if itself else None
-    return Frontier(work.problem, tuple(points), work.gap, chosen)
+    return Frontier(work.problem, tuple(agreed(points, itself)), work.gap, chosen)
+
+
+def agreed(points: Sequence[Point], itself: Point | None = None) -> list[Point]:
+    """Let points learn from each other what their searches, each out of time, may not have found.
+
+    A plan keeps every looser bound, and is worth (1 - risk) mean + risk worst at any risk. What the best plan is worth
+    never rises with risk nor falls with a looser bound, and is convex in risk, being the most of such lines: so what no
+    plan exceeds at two risks bounds those between them.
+
+    itself  the plan that the points are around: it stays as it is, but for its bound
+    """
+    have = [p for p in points if p.decisions is not None]
+    bound = {(p.risk, p.share): min(q.bound for q in have if q.risk <= p.risk and q.share >= p.share) for p in have}
+    for p in have:
+        line = [(q.risk, bound[q.risk, q.share]) for q in have if q.share == p.share]
+        below, above = ([v for v in line if v[0] < p.risk], [v for v in line if v[0] > p.risk])
+        for (r0, b0), (r1, b1) in product(below, above):
+            chord = b0 + (p.risk - r0) / (r1 - r0) * (b1 - b0)
+            bound[p.risk, p.share] = min(bound[p.risk, p.share], chord)
+    found = []
+    for p in points:
+        best = p
+        for q in () if p is itself or p.decisions is None else have:
+            worth = (1.0 - p.risk) * q.mean + p.risk * q.worst
+            if q.share <= p.share and worth > best.value + 1e-9 * abs(best.value):
+                best = replace(q, risk=p.risk, share=p.share, value=worth, seconds=p.seconds, parts=p.parts)
+                best = replace(best, room=np.nan)  # the duals are those of another risk and bound
+        found.append(replace(best, bound=max(best.value, bound.get((p.risk, p.share), np.nan))))
+    return found
 
 
 @dataclass(frozen=True)
@@ -243,13 +272,13 @@ class _Work:
     tail: float
     gap: float
     seconds: float
-    given: tuple[tuple[float, float], ...] = ()  # points that are known already
+    given: Point | None = None  # the plan that the points are around
 
     def points(self, risks: Sequence[float]) -> Iterator[Point]:
         """Yield the points of some risks by one search that keeps what it learns."""
-        search: Search | None = None
+        search, known = None, self.given
         for risk, share in product(risks, self.shares):
-            if (risk, share) in self.given:
+            if known is not None and (risk, share) == (known.risk, known.share):
                 continue
             rule = replace(self.rule, max_share={**self.rule.shares, **dict.fromkeys(self.bounded, share)})
             begun = time.perf_counter()
@@ -258,6 +287,8 @@ class _Work:
                     search = Search(self.problem, rule, risk, self.tail)
                 else:
                     search.ask(rule, risk)
+                if known is not None and known.decisions and share in (self.shares[0], known.share):
+                    search.first.append(known.decisions)  # it keeps these bounds, or sells less to keep them
                 found = search.run(self.gap, self.seconds)
             except PhysicsRefused:
                 lost = time.perf_counter() - begun

@@ -105,7 +105,7 @@ class Search:
         self.bound, self.rounds, self.gap = inf, 0, 0.0
         self.attained = 0.0  # what the last policy came to at its decisions: the scale of money
         self.told: Callable[[float, float], None] | None = None
-        self.first: Decisions | None = None  # a plan to try before any other
+        self.first: list[Decisions] = []  # plans to try before any other
         self.tree: Tree | None = None  # of the last run
         self.master.weigh(np.ones(problem.scenarios.count))
 
@@ -118,8 +118,10 @@ class Search:
         self.until = self.begun + seconds
         self.gap, self.told = gap, progress
         count = len(self.master.at.integers)
-        if self.first is not None:
-            self.best = self._attained(self.first)
+        for at in self.first:
+            found = self._attained(at)
+            if found is not None and (self.best is None or found.value > self.best.value):
+                self.best = found
         self.master.limit(np.zeros(count), np.ones(count))
         self.bound = min(self.bound, self._converge())
         self.tree = tree = Tree(np.zeros(count), np.ones(count), self.bound, self.tree)
@@ -136,7 +138,7 @@ class Search:
         self.floors = Floors(self.problem, self.sure, neutrality)
         self.master.ask(neutrality, risk)
         self.bound, self.mixing = inf, None
-        self.first, self.best = self.best.decisions if self.best else None, None
+        self.first, self.best = [self.best.decisions] if self.best else [], None
 
     def _left(self) -> float:
         return self.until - time.perf_counter()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from serai.plan.value import Decisions
 
 FEW = 12  # rows of the longer lists
+REFUSED = "refused by the pipes"  # the plan of the first round, as it is called among the others
 PROVEN = 0.01  # gap above which the search has not ended
 
 
@@ -86,7 +87,7 @@ def study_of(
         "this plan": made,
     }
     if len(rounds) > 1:
-        against["before the replay"] = rounds[-1][0].solved.decisions
+        against[REFUSED] = rounds[-1][0].solved.decisions
     weighed = regret(against, problem, progress=lambda share: told(0.2 + 0.5 * share))
     bound = made.neutrality.max_loss if made.neutrality.max_loss is not None else 0.5
     broken = breaking(made, max_loss=bound, cover=made.neutrality.cover)
@@ -213,12 +214,12 @@ def _each(rows: pd.DataFrame) -> Iterator[Any]:
     yield from rows.itertuples()
 
 
-def _figure(html: str) -> str:
-    return tag("figure", html, cls="panel")
+def _figure(html: str, *, tall: bool = False) -> str:
+    return tag("figure", html, cls="panel tall" if tall else "panel")
 
 
 def _overview(study: Study) -> str:
-    shown = [figures.exports(study.plan), figures.shares(study.plan)]
+    shown, tall = [figures.exports(study.plan), figures.shares(study.plan)], 1  # shares: a row for every neighbour
     if study.monte_carlo is not None:
         shown.append(figures.spread_of_value(study.monte_carlo))
     if study.frontier is not None and len(study.frontier):
@@ -226,7 +227,7 @@ def _overview(study: Study) -> str:
     shown.append(figures.concentration(study.plan))
     if study.replay is not None:
         shown.append(figures.replayed(study.replay))
-    return f'<div class="three">{"".join(map(_figure, shown))}</div>'
+    return f'<div class="three">{"".join(_figure(s, tall=k == tall) for k, s in enumerate(shown))}</div>'
 
 
 def _frontier(points: pd.DataFrame) -> list[str]:
@@ -244,7 +245,7 @@ def _surface(study: Study) -> str:
     """Return the points of the frontier as a table."""
     if study.frontier is None or not len(study.frontier):
         return ""
-    rows = []
+    rows, own = [], study.frontier.loc[study.frontier["chosen"].astype(bool), "builds"].tolist()
     for r in _each(study.frontier):
         if not np.isfinite(r.value):
             rows.append([figure_cell(r.risk, 2), figure_cell(100 * r.share, 0), *[Cell("–", "n")] * 7,
@@ -255,7 +256,7 @@ def _surface(study: Study) -> str:
             [Cell(f"<b>{number(r.risk, 2)}</b>" if r.chosen else number(r.risk, 2), "n"), figure_cell(100 * r.share, 0),
              *(figure_cell(v / 1000, 1) for v in money), figure_cell(100 * r.gap, 2, bad=not r.proven),
              figure_cell(r.price_dual / 1000, 2), figure_cell(r.price_difference / 1000, 2),
-             Cell(("<b>this plan</b>: " if r.chosen else "") + (esc(r.builds) or "no project"), "wrap")]
+             Cell("<b>this plan</b>: " * r.chosen + esc(_against([] if r.chosen else own, r.builds)), "wrap")]
         )  # fmt: skip
     heads = [">Weight of|the worst", ">Largest|share, %", ">Value|billion USD", ">None above|billion USD",
              ">Mean|billion USD", ">Worst tenth|billion USD", ">Gap|%", ">Price of a point,|builds held",
@@ -271,8 +272,20 @@ def _surface(study: Study) -> str:
     )  # fmt: skip
 
 
+def _against(own: Sequence[str], builds: str) -> str:
+    """Say which projects a plan builds: against this plan where it is known, else all."""
+    here = [b for b in builds.split("; ") if b]
+    if not own:
+        return "; ".join(here) or "no project"
+    base = [b for b in own[0].split("; ") if b]
+    more, less = [b for b in here if b not in base], [b for b in base if b not in here]
+    said = [f"with {', '.join(more)}"] * bool(more) + [f"without {', '.join(less)}"] * bool(less)
+    return "; ".join(said) or "the same"
+
+
 def _decisions(study: Study) -> str:
     b, c = study.plan.builds, study.plan.contracts
+    binding = {g.name for g in study.plan.problem.case.contracts if g.option == "signed"}
     built = table(
         ["Project", "Adds to", ">Decided", ">Carries from", ">Size|bcm/y", ">Cost|million USD", "Confidence"],
         [
@@ -285,7 +298,8 @@ def _decisions(study: Study) -> str:
         ["Contract", "Market", ">From", ">To", ">Quantity|bcm/y", "Decision"],
         [
             [text(r.contract), text(r.market), text_right(str(r.start)), text_right(str(r.end)),
-             figure_cell(r.quantity, 1), Cell("<b>sign</b>" if r.signed else '<span class="low">do not sign</span>')]
+             figure_cell(r.quantity, 1), Cell("signed already" if r.contract in binding
+                  else "<b>sign</b>" if r.signed else '<span class="low">do not sign</span>')]
             for r in _each(c)
         ],
     )  # fmt: skip
@@ -387,7 +401,8 @@ def _risk(study: Study) -> str:
             rows.append([text(family), *cells])
         worst = [Cell(number(v / 1000, 1), "n") for v in study.regret.worst]
         rows.append([text("largest regret"), *worst])
-        remark = f"billion USD against the best of these plans, small: value; least regret: {study.regret.choice}"
+        choice = study.regret.worst.drop(REFUSED, errors="ignore").idxmin()  # what cannot be carried is no choice
+        remark = f"billion USD against the best of these plans, small: value; least regret: {choice}"
         heads = ["Futures", *(f">{n}" for n in value.index)]
         out += _panel("Regret", table(heads, rows, "regret"), remark)
     if study.monte_carlo is not None:

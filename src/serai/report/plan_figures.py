@@ -33,7 +33,7 @@ def exports(plan: Plan) -> str:
     years = plan.problem.years.astype(float)
     order = sorted(blocs, key=lambda b: -float(blocs[b][-1]))
     top = max(float(np.sum(list(blocs.values()), axis=0).max()), sum(past.values())) * 1.12
-    f = Frame(96.0, WIDTH - 148.0, 14.0, HEIGHT - 24.0, 0.0, top, years[0], years[-1])
+    f = Frame(96.0, WIDTH - 182.0, 14.0, HEIGHT - 24.0, 0.0, top, years[0], years[-1])
     out = _scale(f, 40.0)
     base = np.zeros(len(years))
     ends = []
@@ -56,7 +56,7 @@ def exports(plan: Plan) -> str:
     out += words(f"total {number(base[-1], 0)}", f.right, f.y(base[-1]) - 6, "k", anchor="end")
     ys = spread([e[0] for e in sorted(ends)], 15.0, f.top, f.bottom - 4)
     for (_, bloc, value), y in zip(sorted(ends), ys, strict=True):
-        out += words(shortened(bloc, 112.0), f.right + 8, y + 4, "name")
+        out += words(shortened(bloc, 146.0), f.right + 8, y + 4, "name")
         out += words(number(value, 0), WIDTH - 2, y + 4, "k", anchor="end")
     said = (
         f"Exports by bloc, {years[0]:.0f} to {years[-1]:.0f}: {number(base[0], 0)} to {number(base[-1], 0)} bcm a year"
@@ -232,7 +232,7 @@ def price_of_neutrality(table: pd.DataFrame) -> str:
         lines.append((f"weight {risk:g}", rows, -100.0 * part["share"], given_up))
     note = "a line for each weight of the worst futures; dot: this plan"
     title = heading("Price of neutrality", "value given up, billion USD", note)
-    return title + _lines(lines, "largest share allowed, %", "Price of neutrality")
+    return title + _lines(lines, "largest share allowed, %", "Price of neutrality", falls=True)
 
 
 def _by(table: pd.DataFrame, column: str) -> list[tuple[float, pd.DataFrame]]:
@@ -242,10 +242,12 @@ def _by(table: pd.DataFrame, column: str) -> list[tuple[float, pd.DataFrame]]:
     return [(float(value), solved.loc[values == value]) for value in np.unique(values)]
 
 
-def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: str, said: str) -> str:
+def _lines(
+    lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: str, said: str, *, falls: bool = False
+) -> str:
     """Return lines of plans with their labels behind the end; each is a label, rows in order, x and y by row.
 
-    x below 0 is shown without its sign: an axis that falls.
+    falls  whether x runs down, given as its negative
     """
     every = pd.concat([v for _, _, _, v in lines]).to_numpy(float), pd.concat([v for _, _, v, _ in lines]).to_numpy()
     f = Frame(52.0, WIDTH - 74.0, 14.0, HEIGHT - 40.0, *_wide(every[0]), *_wide(every[1].astype(float)))
@@ -257,7 +259,7 @@ def _lines(lines: list[tuple[str, pd.DataFrame, pd.Series, pd.Series]], axis: st
             over += tag("circle", cx=a, cy=b, r=5.0 if chosen else 3.4, cls="dot" if chosen else "ring")
         ends.append((places[-1][1], label))
     marks = ticks(f.first, f.last, 5)
-    for value, text in zip(marks, tick_texts([abs(m) for m in marks]), strict=True):
+    for value, text in zip(marks, tick_texts([abs(m) if falls else m for m in marks]), strict=True):
         out += words(text, f.x(value), f.bottom + 16, "t", anchor="middle")
     ends.sort()
     for (_, label), y_label in zip(ends, spread([e[0] for e in ends], 14.0, f.top, f.bottom - 2), strict=True):
