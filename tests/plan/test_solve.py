@@ -95,6 +95,24 @@ def test_take_or_pay_is_paid_once_and_made_up_later():
     assert worth(sure(case)).value == pytest.approx(3 * (8 * 100 + 4 * 60 + 3 * 60 - 17 * 10), rel=1e-9)
 
 
+def test_what_repays_a_debt_brings_no_money():
+    """3 of the 8 that go to Alpha each year repay a debt."""
+    contract = Contract(
+        name="Debt", market="Alpha", corridors=("A",), option="signed", start=2026, end=2030, quantity=8.0, in_kind=3.0,
+        deliver_or_pay=1.0,
+    )  # fmt: skip
+    assert worth(sure(plan_case(contracts=(contract,)))).value == pytest.approx(3 * (1020 - 3 * 100), rel=1e-9)
+
+
+def test_transit_is_paid_on_what_is_booked_and_no_more_is_booked_than_pays():
+    """Due on bookings, used or not: at 10 A is worth 90 and 8 are booked; at 45 it is worth 55, B 60 comes first."""
+    for fee, booked in ((10.0, 8.0), (45.0, 5.0)):
+        ways = (corridor("A", 8.0, transit_fee=fee), corridor("B", 10.0))
+        found = worth(sure(plan_case(settings=replace(SETTINGS, ship_or_pay=1.0), corridors=ways)))
+        np.testing.assert_allclose(found.decisions.booked[0], booked, atol=1e-6)
+        assert found.value == pytest.approx(3 * (booked * (100 - fee) + (15 - booked) * 60 - 200), rel=1e-7)
+
+
 def test_an_open_contract_is_signed_only_when_it_pays():
     contract = Contract(
         name="New", market="Beta", corridors=("B",), option="open", start=2026, end=2030, quantity=8.0, discount=0.5,
