@@ -41,9 +41,6 @@ def open_page(chromium, country):
     def opened(name="oper", view="overview", size=(1440, 900), before=None, **how):
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
         contexts.append(context)
-        context.set_default_timeout(
-            90_000
-        )  # a wait ends when what it waits for is there; other tests may have the machine
         page = context.new_page()
         page.on("console", lambda m: m.type == "error" and not EXPECTED.search(m.text) and wrong.append(m.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))

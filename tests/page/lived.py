@@ -157,6 +157,7 @@ def _twin(loop: Loop, made: Lived, store: object, folder: Path) -> Twin:
 def sign_in(page, address: str, name: str = "oper", view: str = "overview", **how: str) -> None:
     """Open the room as somebody and go to a view."""
     query = "&".join(f"{k}={v}" for k, v in how.items())
+    page.set_default_timeout(90_000)  # a wait ends when what it waits for is there; others may have the machine
     page.goto(f"{address}/?{query}#{view}")
     page.fill("input[name=name]", name)
     page.fill("input[name=password]", WORDS)

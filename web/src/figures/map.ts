@@ -371,7 +371,8 @@ export class MapFigure {
         const cx = p[0] + Math.cos(out + turn) * (far + W / 2), cy = p[1] + Math.sin(out + turn) * (far + H / 2);
         const r = { x: Math.max(6 - sx, Math.min(w - W - 46 - sx, cx - W / 2)), y: Math.max(6 - sy, Math.min(h - H - 8 - sy, cy - H / 2)), w: W, h: H };
         if (!this.laid.some((q) => meet(grown(q.rect, 5), r)) && !(p[0] > r.x - 8 && p[0] < r.x + W + 8 && p[1] > r.y - 8 && p[1] < r.y + H + 8)) {
-          const cost = far / 12 + this.placed.dense.reduce((sum, q) => sum + Number(q[0] > r.x - 4 && q[0] < r.x + W + 4 && q[1] > r.y - 4 && q[1] < r.y + H + 4), 0);
+          let cost = far / 12;
+          for (const q of this.placed.dense) if (q[0] > r.x - 4 && q[0] < r.x + W + 4 && q[1] > r.y - 4 && q[1] < r.y + H + 4 && ++cost >= least) break; // a worse place than that found
           if (cost < least) { least = cost; best = r; }
         }
       }
