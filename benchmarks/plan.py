@@ -21,6 +21,7 @@ import json
 import os
 import sys
 import time
+from contextlib import contextmanager
 
 import linopy
 
@@ -97,13 +98,27 @@ def all_points(case, futures):
     }  # fmt: skip
 
 
+@contextmanager
+def own_words_as_errors():
+    """Let what a solver prints by itself go to standard error: the rows are all that stands in the output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def same_model(case, futures, gap, limit):
     """Build and solve one plan by both, each from the tables."""
     problem = Problem(case, draw(case, futures, seed=1))
     ours, mine, cpu = timed(lambda: plan(case, neutrality=RULE, futures=futures, gap=gap, seconds=limit))
     model, built, _ = timed(lambda: to_linopy(Plan(problem, RULE, 0.0, 0.1, ours.solved)))
     options = {"mip_rel_gap": gap, "time_limit": limit, "threads": 2, "output_flag": False}
-    _, solved, _ = timed(lambda: model.solve("highs", io_api="direct", **options))
+    with own_words_as_errors():
+        _, solved, _ = timed(lambda: model.solve("highs", io_api="direct", **options))
     value, (bound, theirs_gap) = float(model.objective.value or float("nan")), bound_of(model)
     return {
         "work": f"plan of {futures} futures to {gap:.3%}", "peer": f"linopy {linopy.__version__} with HiGHS",
