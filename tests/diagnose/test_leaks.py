@@ -208,3 +208,24 @@ def test_a_station_whose_flow_jumps_widens_the_limits_of_its_zones_for_some_hour
     assert watch.spread(window) == pytest.approx(before * (1.0 + np.exp(-1.0 / CALM)))  # both zones, all their meters
     follow(watch, np.repeat(spilt[60:61], 2 * int(CALM), axis=0))
     assert watch.spread(window) == pytest.approx(before, rel=0.14)
+
+
+def test_what_comes_back_is_not_held_against_what_was_believed_without_it(line, spilt):
+    """A meter that was dead for an hour: nothing is remembered of it, and the meters at its nodes have wider limits."""
+    watch = watching(line, settled=30)
+    tags = [m.tag for m in meters()]
+    gone = spilt[:100].copy()
+    gone[20:80, tags.index("CS FT")] = np.nan
+    follow(watch, gone[:80])
+    assert watch.moving.dead[tags.index("CS FT")]
+    assert (watch.spread(60) == watch.limits.spread[60]).all()
+    assert watch.memory.sums.any()
+    watch.values(gone[80])
+    assert not watch.moving.dead.any()
+    assert not watch.memory.sums.any()
+    assert np.count_nonzero(watch.memory.recent.any(1)) == 1  # the scan in which it came back
+    wider = watch.spread(60) > watch.limits.spread[60]
+    assert not wider[: watch.signatures.n_leak].any()  # a leak is told as before
+    named = {watch.signatures.faults[k].where for k in np.flatnonzero(wider)}
+    assert named == {"CS FT", "B PT", "C PT"}
+    assert not any(follow(watch, gone[81:]))

@@ -56,7 +56,8 @@ class Finding:
     kind       `leak`, `leak or theft` (gas is taken there anyway) or `bias` (of a meter)
     where      the elements that the data cannot tell apart, the likeliest first: pipes and nodes, or one meter
     pipe, share   a leak's place: the share of the pipe's length before it ("" and nan for a meter)
-    size       [kg/s] of a leak; of a bias in the unit of the meter [kg/s or Pa]; sigma its standard deviation
+    size       [kg/s] of a leak; of a bias in the unit of the meter [kg/s or Pa]
+    sigma      standard deviation of the size, as wide as the score's spread on clean days makes it
     onset      scans since it began
     score      over its spread on clean days; level: what it had to pass
     false_alarm   how often clean days reach such a score [1/month]
@@ -123,7 +124,9 @@ class Watch:
         metered = [moving.pipes.exchanges[x] for x in lo.exchange]
         self._station = np.array([*(x.quantity == "flow" for x in metered), *(False for _ in lo.gauges)], bool)
         at = [[g.node[n] for n, _ in x.at] for x in metered] + [[k] for k in lo.node]
-        self._zones_at = [self._zone[nodes] for nodes in at]  # of every meter
+        self._nodes_of = at  # of every meter
+        self._zones_at = [self._zone[nodes] for nodes in at]
+        self.back = np.full(n, np.inf)  # scans since a meter at its nodes came back
         self.thrown = np.full(int(self._zone.max()) + 1, np.inf)  # scans since a jump at each zone
 
     # -------------------------------------------------------------------- scan
@@ -145,6 +148,7 @@ class Watch:
         scan = self.moving.scan(values)
         if self.moving.dead is not before:
             self._relay()
+            self._come_back(before & ~self.moving.dead)
         self._throw(scan)
         self.take(self._whitened(scan))
         m = self.memory
@@ -177,11 +181,12 @@ class Watch:
         for k in jumped:
             self.thrown[self._zones_at[k]] = 0
         self.thrown += 1
+        self.back += 1
 
     def spread(self, window: int) -> Floats:
-        """Return the spread of every score (n_fault,) over a window [scans]: of clean days, wider after a jump."""
-        wide = 1.0 + np.exp(-self.thrown / CALM)
-        at_meter = [wide[zones].max() for zones in self._zones_at]
+        """Return the spread of every score (n_fault,) over a window [scans]: wider than on clean days after a jump."""
+        wide, back = (1.0 + np.exp(-scans / CALM) for scans in (self.thrown, self.back))
+        at_meter = np.maximum([wide[zones].max() for zones in self._zones_at], back)
         return np.asarray(self.limits.spread[window] * np.concatenate([wide[self._zone], at_meter]))
 
     def take(self, y: Floats) -> None:
@@ -204,6 +209,20 @@ class Watch:
         self.memory = Memory(np.zeros_like(self.memory.recent), np.zeros_like(self.memory.sums), np.zeros(n), count)
         if scans is None:
             self.moving.state.age = 0
+
+    def _come_back(self, meters: NDArray[np.bool_]) -> None:
+        """Forget what was remembered while meters (n_meter,) were dead, for faults left other signatures then.
+
+        What is told stays told. What comes back says otherwise than the filter has come to believe; who of the meters
+        at its nodes is wrong is not to be told at once, so their limits are wider for some hours.
+        """
+        if not meters.any():
+            return
+        m = self.memory
+        nodes = {n for k in np.flatnonzero(meters) for n in self._nodes_of[k]}
+        self.back[[bool(nodes & set(at)) for at in self._nodes_of]] = 0
+        if not m.held:
+            m.recent, m.sums, m.open_sum = np.zeros_like(m.recent), np.zeros_like(m.sums), np.zeros_like(m.open_sum)
 
     def _relay(self) -> None:
         """Lay the signatures out anew: a meter has died or come back. What is remembered is whitened as of now."""
@@ -259,9 +278,10 @@ class Watch:
     def _finding(self, window: int, fault: int, score: float, at: Estimate) -> Finding:
         f = self.signatures.faults[fault]
         rate = self.limits.alarms_a_month(score)
-        smallest = (self.level * self.spread(window)[fault] + ndtri(POWER)) / at.root
-        common = {"sigma": at.sigma, "onset": at.onset, "score": score, "level": self.level, "false_alarm": rate,
-                  "smallest": float(smallest), "size": at.size, "share_sigma": at.share_sigma}  # fmt: skip
+        wide = float(self.spread(window)[fault])  # what the filter's model is off by counts as for the score
+        smallest = (self.level * wide + ndtri(POWER)) / at.root
+        common = {"sigma": wide * at.sigma, "onset": at.onset, "score": score, "level": self.level, "false_alarm": rate,
+                  "smallest": float(smallest), "size": at.size, "share_sigma": wide * at.share_sigma}  # fmt: skip
         if f.kind == "bias":
             return Finding("bias", (f.where,), "", float("nan"), **common)
         where = tuple(dict.fromkeys(self.element(j) for j in self.alike(window, at.node)))
@@ -356,7 +376,7 @@ class Watch:
             "tags": list(self.moving.tags), "x": s.x.copy(), "u": s.u.copy(), "e": s.e.copy(), "b": s.b.copy(),
             "c": s.c.copy(), "age": s.age, "silent": s.silent.copy(), "recent": m.recent.copy(), "sums": m.sums.copy(),
             "open_sum": m.open_sum.copy(), "count": m.count, "dead": self.moving.dead.copy(),
-            "thrown": self.thrown.copy(), "held": [asdict(f) for f in m.held],
+            "thrown": self.thrown.copy(), "back": self.back.copy(), "held": [asdict(f) for f in m.held],
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -365,6 +385,7 @@ class Watch:
         if not np.array_equal(self.signatures.alive, ~self.moving.dead):
             self._relay()
         self.thrown = np.array(saved.get("thrown", self.thrown), float)
+        self.back = np.array(saved.get("back", self.back), float)
         self.memory = Memory(
             np.array(saved["recent"]),
             np.array(saved["sums"]),
