@@ -229,3 +229,16 @@ def test_what_comes_back_is_not_held_against_what_was_believed_without_it(line, 
     named = {watch.signatures.faults[k].where for k in np.flatnonzero(wider)}
     assert named == {"CS FT", "B PT", "C PT"}
     assert not any(follow(watch, gone[81:]))
+
+
+def test_a_station_that_stops_over_some_minutes_puts_its_own_meters_in_doubt_and_no_leak(line, spilt):
+    watch = watching(line)
+    follow(watch, spilt[:60])
+    flow = [m.tag for m in meters()].index("CS FT")
+    for k in range(8):  # 5 % of its flow a scan: no jump
+        z = spilt[60 + k].copy()
+        z[flow] *= 1.0 - 0.05 * (k + 1)
+        watch.values(z)
+    wider = watch.spread(60) > watch.limits.spread[60]
+    assert {watch.signatures.faults[k].where for k in np.flatnonzero(wider)} == {"CS FT", "B PT", "C PT"}
+    assert np.isinf(watch.thrown).all()

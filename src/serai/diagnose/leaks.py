@@ -46,6 +46,7 @@ SETTLED = 1440  # scans before the test begins: a day
 RELEASE = 0.6  # of the level, below which a finding is over
 BACK = 10  # scans that can be taken back
 THROWN = 2.0  # sigmas of what a scan expects, from which on the flow of a station jumped
+SHIFT = 0.25  # of its usual flow by which a station moves within BACK scans: what it learned of its meters says less
 CALM = 360.0  # scans in which what a jump disturbs falls to a third
 
 
@@ -126,7 +127,7 @@ class Watch:
         at = [[g.node[n] for n, _ in x.at] for x in metered] + [[k] for k in lo.node]
         self._nodes_of = at  # of every meter
         self._zones_at = [self._zone[nodes] for nodes in at]
-        self.back = np.full(n, np.inf)  # scans since a meter at its nodes came back
+        self.doubted = np.full(n, np.inf)  # scans since a station at its nodes moved, or a meter came back
         self.thrown = np.full(int(self._zone.max()) + 1, np.inf)  # scans since a jump at each zone
 
     # -------------------------------------------------------------------- scan
@@ -174,19 +175,29 @@ class Watch:
         """Note where the flow of a station jumps: what clean days say of its zones holds less for some hours.
 
         It may have started, stopped or been reset. Cells of many kilometres are too coarse for a jump within a scan,
-        and efficiencies are known for the flow before it; both would be taken for leaks.
+        and efficiencies are known for the flow before it; both would be taken for leaks. What goes more slowly, a stop
+        over some minutes, shows in the meters of that station alone.
         """
         off = np.abs(scan.innovation) > THROWN * np.sqrt(np.diag(self.moving.stages[scan.stage].V))
         jumped = np.flatnonzero(off & self._station & scan.heard)
         for k in jumped:
             self.thrown[self._zones_at[k]] = 0
+        lo = self.moving.layout
+        moved = np.abs(self.moving.state.u - self._past[0][0]["u"])[lo.exchange] > SHIFT * lo.scale[lo.exchange]
+        self._doubt(moved & self._station[: len(moved)])
         self.thrown += 1
-        self.back += 1
+        self.doubted += 1
+
+    def _doubt(self, meters: NDArray[np.bool_]) -> None:
+        """Widen the limits of all meters at the nodes of some (n_meter,), or of the first of them, for some hours."""
+        nodes = {n for k in np.flatnonzero(meters) for n in self._nodes_of[k]}
+        if nodes:
+            self.doubted[[bool(nodes & set(at)) for at in self._nodes_of]] = 0
 
     def spread(self, window: int) -> Floats:
         """Return the spread of every score (n_fault,) over a window [scans]: wider than on clean days after a jump."""
-        wide, back = (1.0 + np.exp(-scans / CALM) for scans in (self.thrown, self.back))
-        at_meter = np.maximum([wide[zones].max() for zones in self._zones_at], back)
+        wide, doubted = (1.0 + np.exp(-scans / CALM) for scans in (self.thrown, self.doubted))
+        at_meter = np.maximum([wide[zones].max() for zones in self._zones_at], doubted)
         return np.asarray(self.limits.spread[window] * np.concatenate([wide[self._zone], at_meter]))
 
     def take(self, y: Floats) -> None:
@@ -218,9 +229,8 @@ class Watch:
         """
         if not meters.any():
             return
+        self._doubt(meters)
         m = self.memory
-        nodes = {n for k in np.flatnonzero(meters) for n in self._nodes_of[k]}
-        self.back[[bool(nodes & set(at)) for at in self._nodes_of]] = 0
         if not m.held:
             m.recent, m.sums, m.open_sum = np.zeros_like(m.recent), np.zeros_like(m.sums), np.zeros_like(m.open_sum)
 
@@ -376,7 +386,7 @@ class Watch:
             "tags": list(self.moving.tags), "x": s.x.copy(), "u": s.u.copy(), "e": s.e.copy(), "b": s.b.copy(),
             "c": s.c.copy(), "age": s.age, "silent": s.silent.copy(), "recent": m.recent.copy(), "sums": m.sums.copy(),
             "open_sum": m.open_sum.copy(), "count": m.count, "dead": self.moving.dead.copy(),
-            "thrown": self.thrown.copy(), "back": self.back.copy(), "held": [asdict(f) for f in m.held],
+            "thrown": self.thrown.copy(), "doubted": self.doubted.copy(), "held": [asdict(f) for f in m.held],
         }  # fmt: skip
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -385,7 +395,7 @@ class Watch:
         if not np.array_equal(self.signatures.alive, ~self.moving.dead):
             self._relay()
         self.thrown = np.array(saved.get("thrown", self.thrown), float)
-        self.back = np.array(saved.get("back", self.back), float)
+        self.doubted = np.array(saved.get("doubted", self.doubted), float)
         self.memory = Memory(
             np.array(saved["recent"]),
             np.array(saved["sums"]),
