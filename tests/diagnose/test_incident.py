@@ -76,3 +76,26 @@ def test_the_surest_comes_first_and_all_is_kept_through_json():
     assert repr(other.ranked()) == repr(book.ranked())
     assert "40% of CD" in str(other.ranked()[1])
     assert "1970-01-01 00:01 UTC" in str(other.ranked()[1])
+
+
+def test_a_set_that_no_scan_tells_apart_keeps_what_leads_it():
+    """The likeliest of a set changes by chance; only what is out of it for some scans in a row leads it no more."""
+    ledger = Ledger()
+    theft, meter, other = ("power loss", "Bus"), ("bias or forged", "Load P"), ("bias or forged", "Line P")
+
+    def scan(*suspects, size):
+        ledger.take("scan", [Incident(suspects[0][0], suspects, "scan", 0.0, 60.0, size=size)])
+        (found,) = ledger.open or [None]
+        return found
+
+    scan(theft, meter, size=25.0)
+    assert scan(theft, meter, size=25.0).kind == "power loss"
+    again = scan(meter, theft, size=-26.0)
+    assert (again.kind, again.suspects, again.size) == ("power loss", (theft, meter), 25.0)
+    for _ in range(4):
+        assert scan(meter, other, size=-26.0).suspects == (theft, meter)
+    assert scan(theft, meter, size=24.0).size == 24.0  # it was out of the set for four scans only
+    for _ in range(4):
+        scan(meter, other, size=-26.0)
+    last = scan(meter, other, size=-26.0)
+    assert (last.kind, last.suspects, last.number) == ("bias or forged", (meter, other), 1)

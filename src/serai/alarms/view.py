@@ -54,7 +54,7 @@ class Alarm:
     holds        why it is not told, by name
     first_out    the first of its group to come
     chattering   comes and goes too often
-    past         the last value that was past the limit: what the text tells, for within the dead band, or while the alarm
+    past         the last value that was past the limit: what the text tells, for in the dead band, or while the alarm
                  waits to be told or to clear, the value itself may be inside the limit again
     parameters   of the text; `members`: elements that it may be about; `density` of standard volumes [kg/m3]
     """

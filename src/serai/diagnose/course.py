@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import zlib
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +64,7 @@ STATION = 0.02  # ... but for so much (share): the gas and its temperature are n
 RAMP = 5  # scans in which what was ordered comes true: readings of the element, of before or after, tell nothing
 KNOWN = 30  # scans of a meter from which on its offset is known, so that its scores may spread by its noise alone
 ENDS = ("from_node", "to_node", "from_bus", "to_bus", "node", "gas_node", "bus", "generator")
+LOSSES = ("leak", "power loss")
 COMMANDS = ("outlet_pressure", "inlet_pressure", "ratio")
 UNITS = {"pressure": "Pa", "mass flow": "kg/s", "power": "W", "reactive power": "var", "per unit": "pu", "angle": "rad"}
 OF_KIND = {"leak": "kg/s", "power loss": "W", "branch open": "of it", "branch closed": "of it", "valve open": "kg/s"}
@@ -448,7 +449,17 @@ class Course:
         found += [self._of_command(d, c, time) for c in d.commands]
         return found
 
+    @staticmethod
+    def _gravest(f: Fault) -> Fault:
+        """Return a fault with what is lost leading its set, where that and a wrong meter explain a scan as well."""
+        lost = next((s for s in f.suspects if s.kind in LOSSES), None)
+        if f.kind != "reading" or lost is None:
+            return f
+        others = tuple(s for s in f.suspects if s is not lost)
+        return replace(f, suspects=(lost, *others), size=lost.size, sigma=abs(lost.size / lost.score), score=lost.score)
+
     def _of_fault(self, d: Diagnosis, f: Fault, window: int, began: float, time: float) -> Incident:
+        f = self._gravest(f)
         suspects = [("bias or forged" if s.kind == "reading" else s.kind, s.where) for s in f.suspects]
         plants = self.bare["plants"]
         for kind, name in list(suspects):

@@ -93,12 +93,14 @@ class Ledger:
 
     open     told and not over, by number; waiting: not told yet, with the scans in which they stood
     closed   the last that are over
+    absent, out   by number: scans in a row without it, and in which what leads its set was not in it
     """
 
     open: list[Incident] = field(default_factory=list)
     waiting: list[tuple[Incident, int]] = field(default_factory=list)
     closed: deque[Incident] = field(default_factory=lambda: deque(maxlen=ENDED))
     absent: dict[int, int] = field(default_factory=dict)
+    out: dict[int, int] = field(default_factory=dict)
     last: int = 0
 
     def take(self, source: str, found: list[Incident]) -> None:
@@ -111,7 +113,7 @@ class Ledger:
                 old = self.open[known]
                 seen.add(old.number)
                 if old.source == source and old.number not in {x.number for x in self.open[:known]}:
-                    self.open[known] = replace(new, number=old.number, told=old.told, onset=self._onset(old, new))
+                    self.open[known] = self._goes_on(old, new)
                 continue
             before = next(((old, n) for old, n in self.waiting if old.source == source and new.alike(old)), None)
             stood = 1 + (before[1] if before else 0)
@@ -124,6 +126,29 @@ class Ledger:
                 waiting.append((begun, stood))
         self.waiting = [w for w in self.waiting if w[0].source != source] + waiting
         self._end(source, seen)
+
+    def _goes_on(self, old: Incident, new: Incident) -> Incident:
+        """Return an incident as it is seen now. Of a set that no scan tells apart the likeliest changes by chance.
+
+        So the one that was told first goes on leading it, until it is out of the set for some scans in a row.
+        """
+        kept = replace(new, number=old.number, told=old.told, onset=self._onset(old, new))
+        lead = old.suspects[0]
+        if new.source != "scan" or new.suspects[0] == lead:
+            self.out.pop(old.number, None)
+            return kept
+        if lead in new.suspects:
+            self.out.pop(old.number, None)
+            others = tuple(x for x in new.suspects if x != lead)
+            return replace(
+                kept, kind=old.kind, suspects=(lead, *others), size=old.size, sigma=old.sigma, unit=old.unit,
+                smallest=old.smallest,
+            )  # fmt: skip
+        self.out[old.number] = self.out.get(old.number, 0) + 1
+        if self.out[old.number] < OVER["scan"]:
+            return replace(old, seen=new.seen)
+        self.out.pop(old.number)
+        return kept
 
     @staticmethod
     def _onset(old: Incident, new: Incident) -> float:
@@ -138,6 +163,7 @@ class Ledger:
             if self.absent.get(x.number, 0) >= OVER[x.source]:
                 self.closed.append(x)
                 self.absent.pop(x.number)
+                self.out.pop(x.number, None)
             else:
                 kept.append(x)
         self.open = kept

@@ -95,7 +95,9 @@ def findings(network: Network, incidents: Sequence[Incident]) -> list[dict[str, 
 def _finding(network: Network, i: Incident) -> dict[str, Any]:
     scale, unit = _scale(network, i.unit)
     size, sigma, smallest = (_short(x * scale) for x in (i.size, i.sigma, i.smallest))
-    kind = "forged" if any(k == "forged" for k, _ in i.suspects) else KINDS.get(i.kind, "parameter")
+    kind = KINDS.get(i.kind, "parameter")
+    if kind in ("bias", "parameter") and any(k == "forged" for k, _ in i.suspects):
+        kind = "forged"
     names = [ident(network, w) for w in i.where]
     parameters = {"where": i.where[0] if i.where else "", "size": size, "unit": unit, "count": len(names)}
     place = None
